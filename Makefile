@@ -1,0 +1,53 @@
+# make demo   train a ConvNet on real digits and look inside it
+# make test   everything that must hold: style, types, the demo from a clean clone, the tests
+# make lint   style and types alone
+# make bench  the scripts behind every published figure
+# make clean  remove what the others made
+#
+# Python 3.11 or later is all they need: each makes the virtual environment .venv and installs
+# there. Another Python: make demo PYTHON=python3.13. Without the comparison with PyTorch, which
+# is a large download on some machines: make test EXTRAS=test
+
+PYTHON ?= python3
+EXTRAS ?= dev
+VENV := .venv
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_ROOT_USER_ACTION := ignore
+
+.PHONY: demo test lint smoke unit bench clean
+.NOTPARALLEL:
+
+demo: $(VENV)/installed
+	$(BIN)/tinygrad-cnn demo
+
+test: lint smoke unit
+
+lint: $(VENV)/installed-$(EXTRAS)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+smoke: $(VENV)/installed-$(EXTRAS)
+	$(BIN)/pytest -m slow tests/test_clean_clone.py
+
+unit: $(VENV)/installed-$(EXTRAS)
+	$(BIN)/pytest
+
+bench: $(VENV)/installed-bench
+	@set -e; for script in benchmarks/[!_]*.py; do echo "== $$script"; $(BIN)/python $$script; done
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+$(BIN)/pip:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: pyproject.toml | $(BIN)/pip
+	$(BIN)/pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/installed-%: pyproject.toml | $(BIN)/pip
+	$(BIN)/pip install --quiet --editable '.[$*]'
+	@touch $@

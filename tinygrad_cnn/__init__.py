@@ -1,0 +1,216 @@
+"""tinygrad_cnn: differentiate, explain and verify convolutional networks, on NumPy.
+
+>>> import tinygrad_cnn as tc
+>>> x = tc.tensor([1.0, 2.0, 3.0], requires_grad=True)
+>>> loss = (x * x).sum()
+>>> loss.backward()
+>>> x.grad
+tensor([2., 4., 6.])
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from . import errors, functional, ops
+from ._core.allocator import keep_freed_memory
+from ._core.backprop import gradients
+from ._core.context import detect_anomaly, enable_grad, is_grad_enabled, no_grad, scope
+from ._core.primitive import every, primitive
+from ._core.tensor import Tensor, as_tensor, tensor
+from ._methods import attach
+from .creation import (
+    arange,
+    eye,
+    full,
+    linspace,
+    ones,
+    ones_like,
+    rand,
+    randn,
+    zeros,
+    zeros_like,
+)
+from .functional import logsumexp, mean, norm, std, var
+from .ops import (
+    Conventions,
+    abs,
+    add,
+    argmax,
+    argmin,
+    astype,
+    broadcast_to,
+    clip,
+    col2im,
+    concatenate,
+    conventions,
+    cos,
+    crop,
+    cumsum,
+    current_conventions,
+    divide,
+    einsum,
+    erf,
+    exp,
+    expand_dims,
+    flatten,
+    flip,
+    gather_windows,
+    getitem,
+    im2col,
+    log,
+    matmul,
+    max,
+    maximum,
+    min,
+    minimum,
+    moveaxis,
+    multiply,
+    negative,
+    pad,
+    permute,
+    pool_switches,
+    power,
+    prod,
+    reshape,
+    scatter_add,
+    scatter_windows,
+    sigmoid,
+    sign,
+    sin,
+    sqrt,
+    squeeze,
+    stack,
+    subtract,
+    sum,
+    sum_to,
+    swapaxes,
+    take_along_axis,
+    tanh,
+    transpose,
+    where,
+)
+from .random import default_generator, manual_seed
+from .transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
+
+attach()
+keep_freed_memory()
+
+__version__ = "0.1.0"
+
+# Loaded when first used, so that the engine alone imports as fast as NumPy.
+_LAZY = ("data", "models", "nn", "optim", "train")
+
+if TYPE_CHECKING:
+    from . import data, models, nn, optim, train
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return importlib.import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+__all__ = [
+    "Conventions",
+    "Tensor",
+    "__version__",
+    "abs",
+    "add",
+    "arange",
+    "argmax",
+    "argmin",
+    "as_tensor",
+    "astype",
+    "broadcast_to",
+    "clip",
+    "col2im",
+    "concatenate",
+    "conventions",
+    "cos",
+    "crop",
+    "cumsum",
+    "current_conventions",
+    "data",
+    "default_generator",
+    "detect_anomaly",
+    "divide",
+    "einsum",
+    "enable_grad",
+    "erf",
+    "errors",
+    "every",
+    "exp",
+    "expand_dims",
+    "eye",
+    "flatten",
+    "flip",
+    "full",
+    "functional",
+    "gather_windows",
+    "getitem",
+    "grad",
+    "gradients",
+    "hessian",
+    "hvp",
+    "im2col",
+    "is_grad_enabled",
+    "jacobian",
+    "jvp",
+    "linspace",
+    "log",
+    "logsumexp",
+    "manual_seed",
+    "matmul",
+    "max",
+    "maximum",
+    "mean",
+    "min",
+    "minimum",
+    "models",
+    "moveaxis",
+    "multiply",
+    "negative",
+    "nn",
+    "no_grad",
+    "norm",
+    "ones",
+    "ones_like",
+    "ops",
+    "optim",
+    "pad",
+    "permute",
+    "pool_switches",
+    "power",
+    "primitive",
+    "prod",
+    "rand",
+    "randn",
+    "reshape",
+    "scatter_add",
+    "scatter_windows",
+    "scope",
+    "sigmoid",
+    "sign",
+    "sin",
+    "sqrt",
+    "squeeze",
+    "stack",
+    "std",
+    "subtract",
+    "sum",
+    "sum_to",
+    "swapaxes",
+    "take_along_axis",
+    "tanh",
+    "tensor",
+    "train",
+    "transpose",
+    "value_and_grad",
+    "var",
+    "vjp",
+    "where",
+    "zeros",
+    "zeros_like",
+]

@@ -1,0 +1,1 @@
+"""The engine: Tensors, primitives, scopes and the backward pass. It knows no operation."""

@@ -1,0 +1,286 @@
+"""Reverse-mode differentiation: sort the graph topologically, then walk it once.
+
+Both passes are loops, not recursions, so a chain of any length works.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import DtypeError, GraphError, NonFiniteError, ShapeError
+from ..typing import TensorLike
+from .context import enable_grad, per_thread
+from .node import DISCARD, Node
+from .primitive import Primitive
+from .tensor import Tensor, as_tensor, wrap
+
+Visit = Callable[[Node, Any, list[tuple[int, Any]]], None]
+
+
+def consumers_first(roots: Iterable[Node]) -> list[Node]:
+    """All vertices that the roots depend on, each after every vertex that uses it.
+
+    Kahn's algorithm (1962): count the edges that lead to each vertex, then emit a vertex when
+    its last consumer has been emitted. Edges without a gradient rule do not count.
+    """
+    uses = dict.fromkeys(roots, 0)
+    stack = list(uses)
+    edges: list[list[Node]] = []
+    for node in stack:
+        # stack grows while it is walked: every vertex is appended once, when first met
+        parents = [
+            parent
+            for index, parent in enumerate(node.parents)
+            if parent is not None and node.primitive.rule(index) is not None  # type: ignore[union-attr]
+        ]
+        edges.append(parents)
+        for parent in parents:
+            if parent in uses:
+                uses[parent] += 1
+            else:
+                uses[parent] = 1
+                stack.append(parent)
+    parents_of = dict(zip(stack, edges, strict=True))
+    order = []
+    ready = [node for node in roots if not uses[node]]
+    while ready:
+        node = ready.pop()
+        order.append(node)
+        for parent in parents_of[node]:
+            left = uses[parent] = uses[parent] - 1
+            if not left:
+                ready.append(parent)
+    return order
+
+
+def backpropagate(
+    seeds: dict[Node, Any],
+    targets: Iterable[Node] | None = None,
+    *,
+    create_graph: bool = False,
+    retain_graph: bool = False,
+    visit: Visit | None = None,
+) -> dict[Node, Any]:
+    """The gradient of every target, by default of all vertices that keep one.
+
+    Args:
+        seeds: for each root the gradient to start from.
+        targets: the vertices asked for; only what leads to them is walked.
+        create_graph: run the rules on Tensors, so that the gradients can be differentiated.
+        retain_graph: keep the saved arrays for another walk.
+        visit: called with each vertex, its gradient, and its ``local_gradients``.
+
+    Raises:
+        GraphError: an earlier walk freed the saved arrays.
+    """
+    order = consumers_first(seeds)
+    needed = None if targets is None else _leading_to(order, targets)
+    grads = dict(seeds)
+    found = {}
+    for node in order:
+        if node not in grads:
+            continue
+        keeps = node in targets if targets is not None else node.grad is not DISCARD
+        g = grads.pop(node)
+        if keeps:
+            found[node] = g
+        contributions = local_gradients(node, g, needed, create_graph) if node.parents else []
+        for index, gradient in contributions:
+            parent = node.parents[index]
+            grads[parent] = grads[parent] + gradient if parent in grads else gradient
+        if visit is not None:
+            visit(node, g, contributions)
+        if not retain_graph:
+            node.args = node.ans = None
+    return found
+
+
+def local_gradients(
+    node: Node, g: Any, needed: set[Node] | None = None, create_graph: bool = False
+) -> list[tuple[int, Any]]:
+    """What one operation passes on: pairs of argument number and gradient."""
+    primitive: Primitive = node.primitive  # type: ignore[assignment]
+    args, ans = node.args, node.ans
+    if args is None:
+        raise GraphError(
+            f"the values saved for {primitive.name!r} were freed by an earlier backward: pass"
+            " retain_graph=True to the first one, or compute the result again"
+        )
+    if create_graph:
+        args = [a if p is None else wrap(a, p) for a, p in zip(args, node.parents, strict=True)]
+        ans = wrap(ans, node)
+    contributions = []
+    for index, parent in enumerate(node.parents):
+        if parent is None or (needed is not None and parent not in needed):
+            continue
+        rule = primitive.vjps[index]
+        if rule is None:
+            continue
+        gradient = rule(g, ans, *args, **node.params)
+        arg = args[index]
+        if gradient.shape != arg.shape or gradient.dtype is not arg.dtype:
+            gradient = _fit(primitive, index, gradient, arg)
+        if per_thread.context.check_finite:
+            _check_finite(node, index, gradient)
+        contributions.append((index, gradient))
+    return contributions
+
+
+def _fit(primitive: Primitive, index: int, gradient: Any, arg: Any) -> Any:
+    """Sum a gradient over the axes that were broadcast, and give it the argument's dtype."""
+    if gradient.shape != arg.shape:
+        if primitive.unbroadcast is not None:
+            gradient = primitive.unbroadcast(gradient, arg.shape)
+        if gradient.shape != arg.shape:
+            raise ShapeError(
+                f"the gradient rule of {primitive.name} for argument {index} returned shape"
+                f" {gradient.shape}, the argument has shape {arg.shape}"
+            )
+    return gradient if gradient.dtype == arg.dtype else gradient.astype(arg.dtype)
+
+
+def _check_finite(node: Node, index: int, gradient: Any) -> None:
+    data = gradient.data if isinstance(gradient, Tensor) else gradient
+    if not np.isfinite(data).all():
+        where = f" in {node.scope.path}" if node.scope else ""
+        raise NonFiniteError(
+            f"the gradient of {node.primitive.name} for argument {index}{where} is not finite"  # type: ignore[union-attr]
+            f"\n  recorded at {node.source}"
+        )
+
+
+def _leading_to(order: Sequence[Node], targets: Iterable[Node]) -> set[Node]:
+    """The vertices of ``order`` from which a target can be reached, the targets included."""
+    needed = set(targets)
+    for node in reversed(order):
+        if node not in needed and any(parent in needed for parent in node.parents):
+            needed.add(node)
+    return needed
+
+
+def gradients(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Sequence[Tensor],
+    grad_outputs: TensorLike | Sequence[TensorLike] | None = None,
+    *,
+    create_graph: bool = False,
+    retain_graph: bool | None = None,
+) -> list[Tensor | None]:
+    """The gradient of ``outputs`` with respect to each input; ``.grad`` stays untouched.
+
+    Args:
+        outputs: one Tensor or several, whose weighted sum is differentiated.
+        inputs: leaves or intermediate results.
+        grad_outputs: the weight of each output, of its shape; ones for scalars.
+        create_graph: record the gradients, so that they can be differentiated again.
+        retain_graph: keep saved values for another walk; by default as ``create_graph``.
+
+    Returns:
+        A Tensor for each input, None where the outputs do not depend on it.
+
+    Raises:
+        GraphError: an input or output requires no gradient, or saved values were freed.
+        ShapeError: a weight has another shape than its output.
+
+    >>> import tinygrad_cnn as tc
+    >>> x = tc.tensor(3.0, requires_grad=True)
+    >>> [dx] = tc.gradients(x**3, [x], create_graph=True)
+    >>> tc.gradients(dx, [x])
+    [tensor(18.)]
+    """
+    if isinstance(outputs, Tensor):
+        outputs = [outputs]
+        grad_outputs = [grad_outputs]  # type: ignore[list-item]
+    weights: Sequence[Any] = grad_outputs or [None] * len(outputs)  # type: ignore[assignment]
+    if len(weights) != len(outputs):
+        raise ShapeError(f"{len(outputs)} outputs, but {len(weights)} grad_outputs")
+    seeds: dict[Node, Any] = {}
+    for output, weight in zip(outputs, weights, strict=True):
+        seed = _seed(output, weight, create_graph)
+        seeds[output.node] = seeds[output.node] + seed if output.node in seeds else seed  # type: ignore[index]
+    for tensor in inputs:
+        if tensor.node is None:
+            raise GraphError("gradients: an input does not require a gradient")
+    with enable_grad():
+        found = backpropagate(
+            seeds,
+            {tensor.node: None for tensor in inputs},  # type: ignore[misc]
+            create_graph=create_graph,
+            retain_graph=create_graph if retain_graph is None else retain_graph,
+        )
+    results = (found.get(tensor.node) for tensor in inputs)  # type: ignore[arg-type]
+    return [None if g is None else as_tensor(g) for g in results]
+
+
+def backward(
+    self: Tensor,
+    gradient: TensorLike | None = None,
+    *,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+) -> None:
+    """Add the gradient of this result to ``.grad`` of every variable it depends on.
+
+    Args:
+        gradient: the gradient to start from, of this Tensor's shape; 1 for a single element.
+        retain_graph: keep saved values for another backward; by default as ``create_graph``.
+        create_graph: record the gradients, so that they can be differentiated again.
+
+    Raises:
+        GraphError: nothing was recorded, or an earlier backward freed the saved values.
+        ShapeError: ``gradient`` has another shape, or is missing for several elements.
+
+    >>> import tinygrad_cnn as tc
+    >>> x = tc.tensor(3.0, requires_grad=True)
+    >>> (x * x).backward()
+    >>> x.grad
+    tensor(6.)
+    """
+    seed = _seed(self, gradient, create_graph)
+    with enable_grad():
+        found = backpropagate(
+            {self.node: seed},  # type: ignore[dict-item]
+            create_graph=create_graph,
+            retain_graph=create_graph if retain_graph is None else retain_graph,
+        )
+        for node, g in found.items():
+            _accumulate(node, g)
+
+
+def _seed(output: Tensor, weight: TensorLike | None, create_graph: bool) -> Any:
+    """The gradient to start from: ``weight`` in the output's shape and dtype."""
+    if output.node is None:
+        raise GraphError(
+            "backward on a Tensor that does not require a gradient: no variable with"
+            " requires_grad=True took part, or it was computed under no_grad or detached"
+        )
+    if weight is None:
+        if output.size != 1:
+            raise ShapeError(
+                f"backward on a Tensor of shape {output.shape} needs the gradient of that shape;"
+                " sum or average the result to start from one number"
+            )
+        return np.ones_like(output.data)[()]
+    seed: Any = as_tensor(weight)
+    if seed.shape != output.shape:
+        raise ShapeError(f"gradient has shape {seed.shape}, the result {output.shape}")
+    if seed.dtype.kind not in "fiu":
+        raise DtypeError(f"gradient has dtype {seed.dtype}, the result {output.dtype}")
+    if seed.dtype != output.dtype:
+        seed = seed.astype(output.dtype)
+    return seed if create_graph else seed.data
+
+
+def _accumulate(node: Node, g: Any) -> None:
+    """Add to the gradient that a vertex keeps; its array belongs to that vertex alone."""
+    if isinstance(g, Tensor):
+        node.grad = g if node.grad is None else node.grad + g
+    elif node.grad is None:
+        # A rule may hand out the upstream gradient itself or a view: only a copy is safe to
+        # write to, as clipping and users do. np.array keeps the order of the axes in memory.
+        node.grad = wrap(np.array(g)[()], None)
+    else:
+        node.grad = wrap(node.grad.data + g, None)

@@ -1,0 +1,170 @@
+"""The recording state of a thread: whether and where operations are recorded.
+
+``no_grad`` and ``enable_grad`` switch recording, ``detect_anomaly`` checks every value,
+``scope`` names the group that new nodes belong to. Each thread has its own state.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ContextDecorator, contextmanager
+from typing import Any, ClassVar, ParamSpec, TypeVar
+
+import numpy as np
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Scope:
+    """A named group of nodes, such as one call of ``conv2d`` or of a module.
+
+    ``kind`` is ``"function"`` or ``"module"``; ``params`` holds the settings of the call
+    (stride, padding …), never an array, so that a scope keeps no data alive.
+    """
+
+    __slots__ = ("kind", "name", "params", "parent")
+
+    def __init__(
+        self, name: str, params: Mapping[str, Any], parent: Scope | None, kind: str = "function"
+    ) -> None:
+        self.name, self.params, self.parent, self.kind = name, params, parent, kind
+
+    @property
+    def path(self) -> str:
+        """The names from the outermost scope to this one, such as ``features.0/conv2d``."""
+        return f"{self.parent.path}/{self.name}" if self.parent else self.name
+
+    def __repr__(self) -> str:
+        settings = ", ".join(f"{key}={value!r}" for key, value in self.params.items())
+        return f"<Scope {self.path}({settings})>"
+
+
+class Context:
+    """What one thread records."""
+
+    __slots__ = ("check_finite", "recording", "scope")
+
+    def __init__(self) -> None:
+        self.recording = True
+        self.scope: Scope | None = None
+        self.check_finite = False
+
+
+class _PerThread(threading.local):
+    def __init__(self) -> None:
+        self.context = Context()
+
+
+per_thread = _PerThread()
+
+
+class _Switch(ContextDecorator):
+    """Sets one field of the thread's context inside a ``with`` block or a function."""
+
+    field: ClassVar[str]
+    value: ClassVar[bool]
+
+    def __init__(self) -> None:
+        self._before: list[bool] = []  # a stack: one instance may be entered again
+
+    def __enter__(self) -> None:
+        self._before.append(getattr(per_thread.context, self.field))
+        setattr(per_thread.context, self.field, self.value)
+
+    def __exit__(self, *exc_info: object) -> None:
+        setattr(per_thread.context, self.field, self._before.pop())
+
+    def _recreate_cm(self) -> _Switch:  # a decorated function: a fresh stack for each call
+        return type(self)()
+
+
+class no_grad(_Switch):
+    """Record nothing inside the block; also a decorator.
+
+    >>> import tinygrad_cnn as tc
+    >>> w = tc.tensor(2.0, requires_grad=True)
+    >>> with tc.no_grad():
+    ...     (w * 3).requires_grad
+    False
+    """
+
+    field, value = "recording", False
+
+
+class enable_grad(_Switch):
+    """Record again inside a ``no_grad`` block; also a decorator."""
+
+    field, value = "recording", True
+
+
+class detect_anomaly(_Switch):
+    """Raise ``NonFiniteError`` at the first operation that makes a NaN or an infinity.
+
+    Values and gradients are checked; the message names the operation, its scope, the source
+    line and the statistics of its inputs. Every operation costs one more pass over its result.
+
+    >>> import tinygrad_cnn as tc
+    >>> with tc.detect_anomaly():
+    ...     tc.tensor([1.0, 0.0]) / tc.tensor([1.0, 0.0])
+    Traceback (most recent call last):
+    ...
+    tinygrad_cnn.errors.NonFiniteError: divide made 1 NaN ...
+    """
+
+    field, value = "check_finite", True
+
+
+def is_grad_enabled() -> bool:
+    """Whether operations on this thread are being recorded."""
+    return per_thread.context.recording
+
+
+@contextmanager
+def scope(name: str, kind: str = "function", **params: Any) -> Iterator[Scope]:
+    """Group the nodes recorded inside the block under one name.
+
+    >>> import tinygrad_cnn as tc
+    >>> x = tc.tensor(2.0, requires_grad=True)
+    >>> with tc.scope("energy"):
+    ...     y = x * x
+    >>> y.node.scope.path
+    'energy'
+    """
+    context = per_thread.context
+    outer = context.scope
+    inner = context.scope = Scope(name, params, outer, kind)
+    try:
+        yield inner
+    finally:
+        context.scope = outer
+
+
+_SETTING = (int, float, str, bool, tuple, list, type(None), np.dtype, type)
+
+
+def composition(function: Callable[P, R]) -> Callable[P, R]:
+    """Record each call of ``function`` as a scope with its name and its settings.
+
+    A setting is an argument that is a plain Python value; arrays and Tensors are operands,
+    which the nodes hold themselves.
+    """
+    name = function.__name__
+    names = tuple(inspect.signature(function).parameters)
+
+    @functools.wraps(function)
+    def recorded(*args: P.args, **kwargs: P.kwargs) -> R:
+        context = per_thread.context
+        outer = context.scope
+        params = {n: a for n, a in zip(names, args, strict=False) if isinstance(a, _SETTING)}
+        params.update((n, a) for n, a in kwargs.items() if isinstance(a, _SETTING))
+        context.scope = Scope(name, params, outer)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            context.scope = outer
+
+    return recorded

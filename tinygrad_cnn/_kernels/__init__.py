@@ -1,0 +1,1 @@
+"""Kernels: arrays in, arrays out. They know NumPy and nothing of graphs."""

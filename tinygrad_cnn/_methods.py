@@ -1,0 +1,114 @@
+"""Operators and methods of Tensor: functions of ``ops`` and ``functional`` under other names.
+
+The engine defines the class and knows no operation; ``import tinygrad_cnn`` attaches these.
+Their signatures, for readers and type checkers, are in ``_core/methods.pyi``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from . import functional, ops
+from ._core import backprop
+from ._core.context import per_thread
+from ._core.tensor import Tensor, raw
+
+
+def _reflected(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda self, other: function(other, self)
+
+
+def _comparison(ufunc: np.ufunc) -> Callable[..., Any]:
+    """A comparison of data; its result is an array of booleans, through which nothing flows."""
+    return lambda self, other: ufunc(self.data, raw(other))
+
+
+def _in_place(operator: str, function: Callable[..., Any], ufunc: np.ufunc) -> Callable[..., Any]:
+    """``x += y``: writes to a leaf under ``no_grad``; elsewhere it means ``x = x + y``.
+
+    Nothing recorded is ever overwritten, so that both readings give the same numbers. A
+    variable is not silently replaced by a result while recording.
+    """
+
+    def augmented(self: Tensor, other: Any) -> Tensor:
+        if self.is_leaf and (self.requires_grad or not per_thread.context.recording):
+            self._check_writable(f"x {operator}= y", f"x = x {operator} y")
+            if isinstance(self.data, np.ndarray):
+                ufunc(self.data, raw(other), out=self.data, casting="same_kind")
+            else:
+                self.data = self.data.dtype.type(ufunc(self.data, raw(other)))
+            return self
+        return function(self, other)  # type: ignore[no-any-return]
+
+    return augmented
+
+
+def _clone(self: Tensor) -> Tensor:
+    """A copy that gradients flow through."""
+    return ops.astype(self, self.dtype)
+
+
+OPERATORS: dict[str, Callable[..., Any]] = {
+    "__abs__": ops.abs,
+    "__add__": ops.add,
+    "__eq__": _comparison(np.equal),
+    "__ge__": _comparison(np.greater_equal),
+    "__getitem__": ops.getitem,
+    "__gt__": _comparison(np.greater),
+    "__iadd__": _in_place("+", ops.add, np.add),
+    "__imul__": _in_place("*", ops.multiply, np.multiply),
+    "__isub__": _in_place("-", ops.subtract, np.subtract),
+    "__itruediv__": _in_place("/", ops.divide, np.true_divide),
+    "__le__": _comparison(np.less_equal),
+    "__lt__": _comparison(np.less),
+    "__matmul__": ops.matmul,
+    "__mul__": ops.multiply,
+    "__ne__": _comparison(np.not_equal),
+    "__neg__": ops.negative,
+    "__pos__": lambda self: self,
+    "__pow__": ops.power,
+    "__radd__": _reflected(ops.add),
+    "__rmatmul__": _reflected(ops.matmul),
+    "__rmul__": _reflected(ops.multiply),
+    "__rpow__": _reflected(ops.power),
+    "__rsub__": _reflected(ops.subtract),
+    "__rtruediv__": _reflected(ops.divide),
+    "__sub__": ops.subtract,
+    "__truediv__": ops.divide,
+    # Comparing makes an array; hashing goes by identity, so that Tensors can be dictionary keys.
+    "__hash__": object.__hash__,
+}
+
+METHODS: dict[str, Callable[..., Any]] = {
+    "backward": backprop.backward,
+    "clone": _clone,
+    "view": ops.reshape,
+    **{
+        name: getattr(ops, name)
+        for name in (
+            "abs", "argmax", "argmin", "astype", "broadcast_to", "clip", "cos", "cumsum", "erf",
+            "exp", "flatten", "flip", "log", "max", "min", "moveaxis", "permute", "prod",
+            "reshape", "sigmoid", "sin", "sqrt", "squeeze", "sum", "swapaxes", "tanh", "transpose",
+        )
+    },
+    **{
+        name: getattr(functional, name)
+        for name in ("log_softmax", "logsumexp", "mean", "norm", "relu", "softmax", "std", "var")
+    },
+}  # fmt: skip
+
+PROPERTIES: dict[str, Callable[[Tensor], Any]] = {
+    "T": lambda self: ops.transpose(self),
+    "mT": lambda self: ops.swapaxes(self, -1, -2),
+}
+
+
+def attach() -> None:
+    """Give Tensor its operators, methods and properties."""
+    for name, function in {**OPERATORS, **METHODS}.items():
+        setattr(Tensor, name, function)
+    for name, getter in PROPERTIES.items():
+        setattr(Tensor, name, property(getter))

@@ -1,0 +1,70 @@
+"""Every error that this package raises on purpose.
+
+    TinygradCnnError
+    ├── ShapeError        ValueError          shapes that do not fit together
+    ├── DtypeError        TypeError           a dtype that the operation cannot use
+    ├── GraphError        RuntimeError        a graph used against its rules
+    ├── NonFiniteError    FloatingPointError  a NaN or an infinity where none may be
+    ├── DataError         ValueError          a damaged or unexpected data file
+    ├── CheckpointError   ValueError          a checkpoint that does not fit its model
+    ├── ArgumentError     ValueError          an argument outside its domain
+    └── MissingExtraError ImportError         an optional dependency that is not installed
+
+Each class also inherits the built-in that a NumPy user would catch.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ArgumentError",
+    "CheckpointError",
+    "DataError",
+    "DtypeError",
+    "GraphError",
+    "MissingExtraError",
+    "NonFiniteError",
+    "ShapeError",
+    "TinygradCnnError",
+]
+
+
+class TinygradCnnError(Exception):
+    """The root of every error raised on purpose."""
+
+
+class ShapeError(TinygradCnnError, ValueError):
+    """Shapes that do not fit together."""
+
+
+class DtypeError(TinygradCnnError, TypeError):
+    """A dtype that the operation cannot use."""
+
+
+class GraphError(TinygradCnnError, RuntimeError):
+    """A graph used against its rules, such as a second backward through freed values."""
+
+
+class NonFiniteError(TinygradCnnError, FloatingPointError):
+    """A NaN or an infinity where none may be."""
+
+
+class DataError(TinygradCnnError, ValueError):
+    """A damaged or unexpected data file."""
+
+
+class CheckpointError(TinygradCnnError, ValueError):
+    """A checkpoint or state that does not fit its model."""
+
+
+class ArgumentError(TinygradCnnError, ValueError):
+    """An argument outside the domain that the function accepts."""
+
+
+class MissingExtraError(TinygradCnnError, ImportError):
+    """An optional dependency that is not installed; the message names the extra."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{purpose} needs the package {package!r}: pip install 'tinygrad-cnn[{extra}]'"
+        )
+        self.package, self.extra = package, extra

@@ -1,0 +1,91 @@
+"""Activation functions."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from .._core.context import composition
+from .._core.primitive import apply
+from .._core.tensor import Tensor, raw
+from ..errors import ArgumentError
+from ..ops import current_conventions, erf, exp, sum, where
+from ..ops import sigmoid as sigmoid
+from ..ops import tanh as tanh
+from ..ops.arithmetic import maximum_p
+from ..typing import TensorLike
+from .reduction import logsumexp
+
+__all__ = ["gelu", "leaky_relu", "log_softmax", "relu", "sigmoid", "softmax", "tanh"]
+
+
+@composition
+def relu(x: TensorLike) -> Tensor:
+    """The positive part, max(0, x); its derivative at 0 is 0.
+
+    ``conventions(relu_at_zero=…)`` takes 0.5 or 1 there instead.
+
+    >>> import tinygrad_cnn as tc
+    >>> tc.functional.relu(tc.tensor([-1.0, 2.0]))
+    tensor([0., 2.])
+    """
+    at_zero = current_conventions().relu_at_zero
+    if at_zero == 1.0:
+        return apply(maximum_p, x, 0.0, ties="first")  # a tie goes to the first operand
+    return apply(maximum_p, 0.0, x, ties="split" if at_zero else "first")
+
+
+@composition
+def leaky_relu(x: TensorLike, negative_slope: float = 0.01) -> Tensor:
+    """x where it is positive, ``negative_slope`` * x elsewhere (Maas et al. 2013).
+
+    >>> import tinygrad_cnn as tc
+    >>> tc.functional.leaky_relu(tc.tensor([-1.0, 2.0]))
+    tensor([-0.01,  2.  ])
+    """
+    return where(raw(x) > 0, x, x * negative_slope)
+
+
+@composition
+def gelu(x: TensorLike, approximate: str = "none") -> Tensor:
+    """x times the normal distribution function at x (Hendrycks and Gimpel 2016).
+
+    ``approximate="tanh"`` uses their formula with tanh.
+
+    Raises:
+        ArgumentError: another approximation.
+
+    >>> import tinygrad_cnn as tc
+    >>> tc.functional.gelu(tc.tensor([-1.0, 2.0]))
+    tensor([-0.15865525,  1.95449974])
+    """
+    if approximate == "tanh":
+        return 0.5 * x * (1.0 + tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x * x * x)))
+    if approximate != "none":
+        raise ArgumentError(f"gelu: approximate={approximate!r}: expected 'none' or 'tanh'")
+    return 0.5 * x * (1.0 + erf(x * math.sqrt(0.5)))
+
+
+@composition
+def softmax(x: TensorLike, axis: int = -1) -> Tensor:
+    """exp(x) normalised to sum 1 along ``axis``, without overflow.
+
+    >>> import tinygrad_cnn as tc
+    >>> tc.functional.softmax(tc.tensor([1000.0, 1000.0]))
+    tensor([0.5, 0.5])
+    """
+    # Shifting all scores changes nothing, so the shift is a constant.
+    weights = exp(x - np.max(raw(x), axis=axis, keepdims=True))
+    return weights / sum(weights, axis, keepdims=True)
+
+
+@composition
+def log_softmax(x: TensorLike, axis: int = -1) -> Tensor:
+    """The logarithm of softmax, stable for scores of any size.
+
+    >>> import tinygrad_cnn as tc
+    >>> tc.functional.log_softmax(tc.tensor([1000.0, -1000.0]))
+    tensor([    0., -2000.])
+    """
+    return x - logsumexp(x, axis, keepdims=True)

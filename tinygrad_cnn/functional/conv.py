@@ -1,0 +1,104 @@
+"""Convolution: pad, im2col, matmul, add."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .._core.context import composition
+from .._core.tensor import Tensor, raw
+from ..errors import ArgumentError, ShapeError
+from ..ops import im2col, matmul, pad, reshape, transpose
+from ..ops.windows import pair, window_of
+from ..typing import IntPair, TensorLike
+
+__all__ = ["conv2d", "linear"]
+
+
+@composition
+def linear(x: TensorLike, weight: TensorLike, bias: TensorLike | None = None) -> Tensor:
+    """``x @ weight.T + bias``: (…, in) times (out, in) gives (…, out).
+
+    Raises:
+        ShapeError: the shapes do not fit.
+
+    >>> import tinygrad_cnn as tc
+    >>> tc.functional.linear(tc.tensor([[1.0, 2.0]]), tc.tensor([[3.0, 4.0]]), tc.tensor([1.0]))
+    tensor([[12.]])
+    """
+    shape, weights = np.shape(raw(x)), np.shape(raw(weight))
+    if len(weights) != 2 or not shape or shape[-1] != weights[1]:
+        raise ShapeError(f"linear: input {shape} does not fit weight {weights} (out, in)")
+    if bias is not None and np.shape(raw(bias)) != weights[:1]:
+        raise ShapeError(f"linear: bias {np.shape(raw(bias))} does not fit weight {weights}")
+    out = matmul(x, transpose(weight))
+    return out if bias is None else out + bias
+
+
+@composition
+def conv2d(
+    x: TensorLike,
+    weight: TensorLike,
+    bias: TensorLike | None = None,
+    stride: IntPair = 1,
+    padding: IntPair = 0,
+    dilation: IntPair = 1,
+    groups: int = 1,
+) -> Tensor:
+    """Cross-correlate images with filters, as every neural-network library does.
+
+    Args:
+        x: images, (N, C, H, W).
+        weight: filters, (K, C / groups, FH, FW).
+        bias: one number for each filter, (K,).
+        stride, padding, dilation: a number, or (rows, columns); padding is zeros.
+        groups: split channels and filters into groups that do not see each other.
+
+    Returns:
+        (N, K, OH, OW) with OH = floor((H + 2 padding - dilation (FH - 1) - 1) / stride) + 1.
+
+    Raises:
+        ShapeError: the operands do not fit each other.
+
+    >>> import tinygrad_cnn as tc
+    >>> tc.functional.conv2d(tc.ones(1, 1, 3, 3), tc.ones(1, 1, 2, 2))[0, 0]
+    tensor([[4., 4.],
+            [4., 4.]])
+    """
+    _check_conv2d(np.shape(raw(x)), np.shape(raw(weight)), bias, groups)
+    k, c, fh, fw = np.shape(raw(weight))
+    ph, pw = pair(padding, "padding", least=0)
+    if ph or pw:
+        x = pad(x, ((0, 0), (0, 0), (ph, ph), (pw, pw)))
+    n, _, h, w = np.shape(raw(x))
+    window = window_of((n, c, h, w), (fh, fw), stride, dilation, "conv2d")
+    oh, ow = window.output_size((h, w))
+    x_col = im2col(x, window.kernel, window.stride, window.dilation)  # (C*FH*FW, OH*OW*N)
+    if groups == 1:
+        w_row = reshape(weight, (k, c * fh * fw))
+    else:
+        w_row = reshape(weight, (groups, k // groups, c * fh * fw))
+        x_col = reshape(x_col, (groups, c * fh * fw, oh * ow * n))
+    out = reshape(matmul(w_row, x_col), (k, oh, ow, n))
+    if bias is not None:
+        out = out + reshape(bias, (k, 1, 1, 1))
+    return transpose(out, (3, 0, 1, 2))  # (N, K, OH, OW), the batch innermost in memory
+
+
+def _check_conv2d(
+    x: tuple[int, ...], weight: tuple[int, ...], bias: TensorLike | None, groups: int
+) -> None:
+    if len(x) != 4 or len(weight) != 4:
+        raise ShapeError(
+            f"conv2d: expected input (N, C, H, W) and weight (K, C, FH, FW), got {x} and {weight}"
+        )
+    if groups < 1 or weight[0] % groups:
+        raise ArgumentError(f"conv2d: groups={groups} does not divide the {weight[0]} filters")
+    if x[1] != weight[1] * groups:
+        channels = f"{weight[1]}" if groups == 1 else f"{groups} groups of {weight[1]}"
+        raise ShapeError(
+            f"conv2d: input {x} has {x[1]} channels, weight {weight} expects {channels}"
+        )
+    if bias is not None and np.shape(raw(bias)) != weight[:1]:
+        raise ShapeError(
+            f"conv2d: bias {np.shape(raw(bias))} does not fit the {weight[0]} filters of {weight}"
+        )

@@ -1,0 +1,121 @@
+"""Pooling: the largest or the mean element of every window."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .._core.context import composition
+from .._core.tensor import Tensor, raw
+from ..errors import ShapeError
+from ..ops import (
+    current_conventions,
+    gather_windows,
+    im2col,
+    max,
+    pad,
+    pool_switches,
+    reshape,
+    sum,
+    transpose,
+)
+from ..ops.windows import pair, window_of
+from ..typing import IntPair, TensorLike
+
+__all__ = ["avg_pool2d", "max_pool2d"]
+
+
+@composition
+def max_pool2d(
+    x: TensorLike,
+    kernel_size: IntPair,
+    stride: IntPair | None = None,
+    padding: IntPair = 0,
+    dilation: IntPair = 1,
+) -> Tensor:
+    """The largest element of every window; the gradient returns by the switches.
+
+    Args:
+        x: images, (N, C, H, W).
+        kernel_size, stride, padding, dilation: a number, or (rows, columns). The stride is
+            by default the window, the padding never wins.
+
+    Returns:
+        (N, C, OH, OW) with OH = floor((H + 2 padding - dilation (FH - 1) - 1) / stride) + 1.
+
+    Raises:
+        ShapeError: the window does not fit, or the padding exceeds half of it.
+
+    >>> import tinygrad_cnn as tc
+    >>> tc.functional.max_pool2d(tc.tensor([[[[1.0, 2.0], [4.0, 3.0]]]]), 2)
+    tensor([[[[4.]]]])
+    """
+    stride = kernel_size if stride is None else stride
+    x = _pad_images(x, kernel_size, padding, -np.inf, "max_pool2d")
+    if current_conventions().ties == "split":
+        return max(_windows(x, kernel_size, stride, dilation, "max_pool2d"), axis=2)
+    switches = pool_switches(x, kernel_size, stride, dilation)
+    return gather_windows(x, switches, kernel_size, stride, dilation)
+
+
+@composition
+def avg_pool2d(
+    x: TensorLike,
+    kernel_size: IntPair,
+    stride: IntPair | None = None,
+    padding: IntPair = 0,
+    count_include_pad: bool = True,
+) -> Tensor:
+    """The mean of every window.
+
+    Args:
+        x: images, (N, C, H, W).
+        kernel_size, stride, padding: a number, or (rows, columns); the stride is by default
+            the window.
+        count_include_pad: whether the zeros of the padding count as elements.
+
+    Returns:
+        (N, C, OH, OW), sizes as in ``max_pool2d``.
+
+    Raises:
+        ShapeError: the window does not fit, or the padding exceeds half of it.
+
+    >>> import tinygrad_cnn as tc
+    >>> tc.functional.avg_pool2d(tc.tensor([[[[1.0, 2.0], [4.0, 3.0]]]]), 2)
+    tensor([[[[2.5]]]])
+    """
+    stride = kernel_size if stride is None else stride
+    padded = _pad_images(x, kernel_size, padding, 0.0, "avg_pool2d")
+    total = sum(_windows(padded, kernel_size, stride, 1, "avg_pool2d"), axis=2)
+    if count_include_pad or padded is x:
+        fh, fw = pair(kernel_size, "kernel_size")
+        return total / (fh * fw)
+    ones = np.ones((1, 1, *np.shape(raw(x))[2:]), raw(x).dtype)
+    inside = _pad_images(ones, kernel_size, padding, 0.0, "avg_pool2d")
+    return total / sum(_windows(inside, kernel_size, stride, 1, "avg_pool2d"), axis=2)
+
+
+def _pad_images(
+    x: TensorLike, kernel_size: IntPair, padding: IntPair, value: float, name: str
+) -> TensorLike:
+    ph, pw = pair(padding, "padding", least=0)
+    fh, fw = pair(kernel_size, "kernel_size")
+    if 2 * ph > fh or 2 * pw > fw:
+        raise ShapeError(f"{name}: padding {(ph, pw)} is more than half of the window {(fh, fw)}")
+    if not ph and not pw:
+        return x
+    if np.ndim(raw(x)) != 4:
+        raise ShapeError(f"{name}: expected images (N, C, H, W), got {np.shape(raw(x))}")
+    return pad(x, ((0, 0), (0, 0), (ph, ph), (pw, pw)), value)
+
+
+def _windows(
+    x: TensorLike, kernel_size: IntPair, stride: IntPair, dilation: IntPair, name: str
+) -> Tensor:
+    """The windows of every channel: (N, C, FH*FW, OH, OW), the batch innermost in memory."""
+    shape = np.shape(raw(x))
+    window = window_of(shape, kernel_size, stride, dilation, name)
+    columns = im2col(x, kernel_size, stride, dilation)  # (C*FH*FW, OH*OW*N)
+    fh, fw = window.kernel
+    oh, ow = window.output_size((shape[2], shape[3]))
+    parts = reshape(columns, (shape[1], fh * fw, oh, ow, shape[0]))  # (C, FH*FW, OH, OW, N)
+    return transpose(parts, (4, 0, 1, 2, 3))

@@ -1,0 +1,175 @@
+"""Windows that slide over images: im2col and pooling by switches, each with its adjoint."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .._core.primitive import apply, primitive
+from .._core.tensor import Tensor, raw
+from .._kernels import windows as kernels
+from .._kernels.windows import Window
+from ..errors import ShapeError
+from ..typing import Array, IntPair, Shape, TensorLike
+
+__all__ = ["col2im", "gather_windows", "im2col", "pool_switches", "scatter_windows"]
+
+im2col_p = primitive(
+    "im2col",
+    kernels.im2col,
+    (lambda g, ans, x, *, window: apply(col2im_p, g, window=window, shape=x.shape),),
+)
+col2im_p = primitive(
+    "col2im",
+    kernels.col2im,
+    (lambda g, ans, x, *, window, shape: apply(im2col_p, g, window=window),),
+)
+gather_windows_p = primitive(
+    "gather_windows",
+    kernels.gather_windows,
+    (
+        lambda g, ans, x, *, window, switches: apply(
+            scatter_windows_p, g, window=window, switches=switches, shape=x.shape
+        ),
+    ),
+)
+scatter_windows_p = primitive(
+    "scatter_windows",
+    kernels.scatter_windows,
+    (
+        lambda g, ans, x, *, window, switches, shape: apply(
+            gather_windows_p, g, window=window, switches=switches
+        ),
+    ),
+)
+
+
+def pair(value: IntPair, name: str, least: int = 1) -> tuple[int, int]:
+    """One number for rows and columns, or (rows, columns).
+
+    Raises:
+        ShapeError: not one or two integers, or one below ``least``.
+    """
+    both = value if isinstance(value, (tuple, list)) else (value, value)
+    if len(both) != 2 or not all(isinstance(v, (int, np.integer)) and v >= least for v in both):
+        raise ShapeError(f"{name}={value!r}: expected an integer >= {least} or a pair of them")
+    return int(both[0]), int(both[1])
+
+
+def window_of(
+    shape: Shape, kernel_size: IntPair, stride: IntPair, dilation: IntPair, name: str
+) -> Window:
+    """The geometry of a window over images of shape (N, C, H, W).
+
+    Raises:
+        ShapeError: the images have not four axes, or the window does not fit.
+    """
+    if len(shape) != 4:
+        raise ShapeError(f"{name}: expected images of shape (N, C, H, W), got {shape}")
+    window = Window(
+        pair(kernel_size, "kernel_size"), pair(stride, "stride"), pair(dilation, "dilation")
+    )
+    for n, f, d in zip(shape[2:], window.kernel, window.dilation, strict=True):
+        if d * (f - 1) + 1 > n:
+            raise ShapeError(
+                f"{name}: a window of {window.kernel} with dilation {window.dilation} does not"
+                f" fit into images of {shape[2]}x{shape[3]}: use a smaller one, or padding"
+            )
+    return window
+
+
+def im2col(
+    x: TensorLike, kernel_size: IntPair, stride: IntPair = 1, dilation: IntPair = 1
+) -> Tensor:
+    """The content of every window as a column: (N, C, H, W) -> (C*FH*FW, OH*OW*N).
+
+    Rows run over C, FH, FW, columns over OH, OW, N, so that ``W_row @ X_col`` with W_row of
+    shape (K, C*FH*FW) is the convolution. Pad beforehand.
+
+    Raises:
+        ShapeError: the window does not fit.
+
+    >>> import tinygrad_cnn as tc
+    >>> tc.im2col(tc.zeros(1, 3, 227, 227), 11, stride=4).shape  # AlexNet's first layer
+    (363, 3025)
+    """
+    window = window_of(np.shape(raw(x)), kernel_size, stride, dilation, "im2col")
+    return apply(im2col_p, x, window=window)
+
+
+def col2im(
+    columns: TensorLike,
+    shape: tuple[int, int, int, int],
+    kernel_size: IntPair,
+    stride: IntPair = 1,
+    dilation: IntPair = 1,
+) -> Tensor:
+    """Add every column back where its window lay: the adjoint of ``im2col``.
+
+    Raises:
+        ShapeError: the columns are not those of images of ``shape``.
+
+    >>> import tinygrad_cnn as tc
+    >>> x = tc.ones(1, 1, 3, 3)
+    >>> tc.col2im(tc.im2col(x, 2), x.shape, 2)[0, 0]  # how many windows see each pixel
+    tensor([[1., 2., 1.],
+            [2., 4., 2.],
+            [1., 2., 1.]])
+    """
+    window = window_of(shape, kernel_size, stride, dilation, "col2im")
+    oh, ow = window.output_size(shape[2:])
+    expected = (shape[1] * window.kernel[0] * window.kernel[1], oh * ow * shape[0])
+    given = np.shape(raw(columns))
+    if given != expected:
+        raise ShapeError(f"col2im: columns of shape {given}, images of {shape} need {expected}")
+    return apply(col2im_p, columns, window=window, shape=tuple(shape))
+
+
+def pool_switches(
+    x: TensorLike, kernel_size: IntPair, stride: IntPair, dilation: IntPair = 1
+) -> Array:
+    """For each window the place of its first largest element, counted row-major: an array.
+
+    >>> import tinygrad_cnn as tc
+    >>> tc.pool_switches(tc.tensor([[[[1.0, 2.0], [4.0, 3.0]]]]), 2, 2)
+    array([[[[2]]]], dtype=uint8)
+    """
+    window = window_of(np.shape(raw(x)), kernel_size, stride, dilation, "pool_switches")
+    return kernels.switches(raw(x), window=window)
+
+
+def gather_windows(
+    x: TensorLike,
+    switches: Array,
+    kernel_size: IntPair,
+    stride: IntPair,
+    dilation: IntPair = 1,
+) -> Tensor:
+    """From each window the element that its switch names; the gradient returns to it.
+
+    >>> import tinygrad_cnn as tc
+    >>> x = tc.tensor([[[[1.0, 2.0], [4.0, 3.0]]]])
+    >>> tc.gather_windows(x, tc.pool_switches(x, 2, 2), 2, 2)
+    tensor([[[[4.]]]])
+    """
+    window = window_of(np.shape(raw(x)), kernel_size, stride, dilation, "gather_windows")
+    return apply(gather_windows_p, x, window=window, switches=switches)
+
+
+def scatter_windows(
+    g: TensorLike,
+    switches: Array,
+    shape: tuple[int, int, int, int],
+    kernel_size: IntPair,
+    stride: IntPair,
+    dilation: IntPair = 1,
+) -> Tensor:
+    """Add each number where its switch points: the adjoint of ``gather_windows``.
+
+    >>> import tinygrad_cnn as tc
+    >>> import numpy as np
+    >>> tc.scatter_windows(tc.ones(1, 1, 1, 1), np.full((1, 1, 1, 1), 2), (1, 1, 2, 2), 2, 2)
+    tensor([[[[0., 0.],
+              [1., 0.]]]])
+    """
+    window = window_of(shape, kernel_size, stride, dilation, "scatter_windows")
+    return apply(scatter_windows_p, g, window=window, switches=switches, shape=tuple(shape))
