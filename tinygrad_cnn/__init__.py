@@ -100,10 +100,10 @@ keep_freed_memory()
 __version__ = "0.1.0"
 
 # Loaded when first used, so that the engine alone imports as fast as NumPy.
-_LAZY = ("data", "models", "nn", "optim", "train")
+_LAZY = ("data", "draw", "models", "nn", "optim", "train")
 
 if TYPE_CHECKING:
-    from . import data, models, nn, optim, train
+    from . import data, draw, models, nn, optim, train
 
 
 def __getattr__(name: str) -> Any:
@@ -136,6 +136,7 @@ __all__ = [
     "default_generator",
     "detect_anomaly",
     "divide",
+    "draw",
     "einsum",
     "enable_grad",
     "erf",

@@ -14,7 +14,10 @@ import numpy as np
 from . import functional, ops
 from ._core import backprop
 from ._core.context import per_thread
+from ._core.primitive import binary_operator
 from ._core.tensor import Tensor, raw
+from .errors import DtypeError
+from .ops.arithmetic import add_p, divide_p, multiply_p, subtract_p
 
 
 def _reflected(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -23,7 +26,14 @@ def _reflected(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _comparison(ufunc: np.ufunc) -> Callable[..., Any]:
     """A comparison of data; its result is an array of booleans, through which nothing flows."""
-    return lambda self, other: ufunc(self.data, raw(other))
+
+    def compare(self: Tensor, other: Any) -> Any:
+        try:
+            return ufunc(self.data, raw(other))
+        except DtypeError:  # no numbers: Python then says False to x == None
+            return NotImplemented
+
+    return compare
 
 
 def _in_place(operator: str, function: Callable[..., Any], ufunc: np.ufunc) -> Callable[..., Any]:
@@ -36,10 +46,10 @@ def _in_place(operator: str, function: Callable[..., Any], ufunc: np.ufunc) -> C
     def augmented(self: Tensor, other: Any) -> Tensor:
         if self.is_leaf and (self.requires_grad or not per_thread.context.recording):
             self._check_writable(f"x {operator}= y", f"x = x {operator} y")
-            if isinstance(self.data, np.ndarray):
-                ufunc(self.data, raw(other), out=self.data, casting="same_kind")
-            else:
-                self.data = self.data.dtype.type(ufunc(self.data, raw(other)))
+            buffer = np.asarray(self.data)  # a copy if there are no axes
+            ufunc(buffer, raw(other), out=buffer, casting="same_kind")
+            if not buffer.shape:
+                self.data = buffer[()]
             return self
         return function(self, other)  # type: ignore[no-any-return]
 
@@ -53,7 +63,7 @@ def _clone(self: Tensor) -> Tensor:
 
 OPERATORS: dict[str, Callable[..., Any]] = {
     "__abs__": ops.abs,
-    "__add__": ops.add,
+    "__add__": binary_operator(add_p),
     "__eq__": _comparison(np.equal),
     "__ge__": _comparison(np.greater_equal),
     "__getitem__": ops.getitem,
@@ -65,19 +75,19 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "__le__": _comparison(np.less_equal),
     "__lt__": _comparison(np.less),
     "__matmul__": ops.matmul,
-    "__mul__": ops.multiply,
+    "__mul__": binary_operator(multiply_p),
     "__ne__": _comparison(np.not_equal),
     "__neg__": ops.negative,
     "__pos__": lambda self: self,
     "__pow__": ops.power,
-    "__radd__": _reflected(ops.add),
+    "__radd__": _reflected(binary_operator(add_p)),
     "__rmatmul__": _reflected(ops.matmul),
-    "__rmul__": _reflected(ops.multiply),
+    "__rmul__": _reflected(binary_operator(multiply_p)),
     "__rpow__": _reflected(ops.power),
-    "__rsub__": _reflected(ops.subtract),
-    "__rtruediv__": _reflected(ops.divide),
-    "__sub__": ops.subtract,
-    "__truediv__": ops.divide,
+    "__rsub__": _reflected(binary_operator(subtract_p)),
+    "__rtruediv__": _reflected(binary_operator(divide_p)),
+    "__sub__": binary_operator(subtract_p),
+    "__truediv__": binary_operator(divide_p),
     # Comparing makes an array; hashing goes by identity, so that Tensors can be dictionary keys.
     "__hash__": object.__hash__,
 }

@@ -6,7 +6,7 @@ come back in the same structure. Every transformation nests in every other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -94,13 +94,14 @@ class _Traced:
     def pull_back(self, weights: list[Any] | None, create_graph: bool = False) -> list[Tensor]:
         """The gradient of the weighted outputs by each variable; zeros without dependence."""
         dependent = [i for i, y in enumerate(self.outputs) if y.requires_grad]
+        create_graph = create_graph or self.nested or _any_recorded(weights)
         found: list[Tensor | None] = [None] * len(self.variables)
         if dependent:
             found = gradients(
                 [self.outputs[i] for i in dependent],
                 self.variables,
                 None if weights is None else [weights[i] for i in dependent],
-                create_graph=create_graph or self.nested,
+                create_graph=create_graph,
                 retain_graph=True,
             )
         return [
@@ -120,6 +121,13 @@ class _Traced:
                 f"weights {shapes} do not fit outputs {[y.shape for y in self.outputs]}"
             )
         return weights
+
+
+def _any_recorded(values: Iterable[Any] | None) -> bool:
+    """Whether someone outside may differentiate what is computed from these values."""
+    return is_grad_enabled() and any(
+        isinstance(v, Tensor) and v.requires_grad for v in values or ()
+    )
 
 
 def _numbers(argnums: int | tuple[int, ...]) -> tuple[int, ...]:
@@ -205,6 +213,7 @@ def jvp(f: Callable[..., Any], primals: Any, tangents: Any) -> tuple[Any, Any]:
         raise ShapeError(
             f"tangents {shapes} do not fit primals {[v.shape for v in call.variables]}"
         )
+    recorded = _any_recorded(directions)
     with enable_grad():
         weights = [zeros_like(y, requires_grad=True) for y in call.outputs]
         pulled = call.pull_back(weights, create_graph=True)
@@ -212,7 +221,8 @@ def jvp(f: Callable[..., Any], primals: Any, tangents: Any) -> tuple[Any, Any]:
         found: list[Tensor | None] = [None] * len(weights)
         if linked:
             outputs, tangent = [g for g, _ in linked], [t for _, t in linked]
-            found = gradients(outputs, weights, tangent, create_graph=call.nested)
+            create_graph = call.nested or recorded
+            found = gradients(outputs, weights, tangent, create_graph=create_graph)
     pushed = [zeros_like(y) if t is None else t for y, t in zip(call.outputs, found, strict=True)]
     return call.value(), rebuild(call.result, iter(pushed))
 

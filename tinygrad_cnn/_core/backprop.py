@@ -5,7 +5,9 @@ Both passes are loops, not recursions, so a chain of any length works.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import nullcontext
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -19,46 +21,28 @@ from .tensor import Tensor, as_tensor, wrap
 
 Visit = Callable[[Node, Any, list[tuple[int, Any]]], None]
 
+_age = attrgetter("age")
+
 
 def consumers_first(roots: Iterable[Node]) -> list[Node]:
     """All vertices that the roots depend on, each after every vertex that uses it.
 
-    Kahn's algorithm (1962): count the edges that lead to each vertex, then emit a vertex when
-    its last consumer has been emitted. Edges without a gradient rule do not count.
+    A vertex is older than what is made of it: from young to old is a topological order.
     """
-    uses = dict.fromkeys(roots, 0)
-    stack = list(uses)
-    edges: list[list[Node]] = []
-    for node in stack:
-        # stack grows while it is walked: every vertex is appended once, when first met
-        parents = [
-            parent
-            for index, parent in enumerate(node.parents)
-            if parent is not None and node.primitive.rule(index) is not None  # type: ignore[union-attr]
-        ]
-        edges.append(parents)
-        for parent in parents:
-            if parent in uses:
-                uses[parent] += 1
-            else:
-                uses[parent] = 1
-                stack.append(parent)
-    parents_of = dict(zip(stack, edges, strict=True))
-    order = []
-    ready = [node for node in roots if not uses[node]]
-    while ready:
-        node = ready.pop()
-        order.append(node)
-        for parent in parents_of[node]:
-            left = uses[parent] = uses[parent] - 1
-            if not left:
-                ready.append(parent)
-    return order
+    found = list(dict.fromkeys(roots))
+    seen = set(found)
+    for node in found:  # grows while it is walked
+        for parent in node.parents:
+            if parent is not None and parent not in seen:
+                seen.add(parent)
+                found.append(parent)
+    found.sort(key=_age, reverse=True)
+    return found
 
 
 def backpropagate(
     seeds: dict[Node, Any],
-    targets: Iterable[Node] | None = None,
+    targets: Collection[Node] | None = None,
     *,
     create_graph: bool = False,
     retain_graph: bool = False,
@@ -78,23 +62,29 @@ def backpropagate(
     """
     order = consumers_first(seeds)
     needed = None if targets is None else _leading_to(order, targets)
+    check_finite = per_thread.context.check_finite
     grads = dict(seeds)
     found = {}
-    for node in order:
-        if node not in grads:
-            continue
-        keeps = node in targets if targets is not None else node.grad is not DISCARD
-        g = grads.pop(node)
-        if keeps:
-            found[node] = g
-        contributions = local_gradients(node, g, needed, create_graph) if node.parents else []
-        for index, gradient in contributions:
-            parent = node.parents[index]
-            grads[parent] = grads[parent] + gradient if parent in grads else gradient
-        if visit is not None:
-            visit(node, g, contributions)
-        if not retain_graph:
-            node.args = node.ans = None
+    # the error says more than NumPy's warning
+    with np.errstate(all="ignore") if check_finite else nullcontext():
+        for node in order:
+            g = grads.pop(node, None)
+            if g is None:  # reached through edges without a gradient only
+                continue
+            if node.grad is not DISCARD if targets is None else node in targets:
+                found[node] = g
+            # A target's own operation need not be differentiated: then it is not freed either.
+            inner = bool(node.parents) and not (needed and needed.isdisjoint(node.parents))
+            contributions = local_gradients(node, g, needed, create_graph) if inner else []
+            for index, gradient in contributions:
+                if check_finite:
+                    _check_finite(node, index, gradient)
+                parent: Node = node.parents[index]  # type: ignore[assignment]
+                grads[parent] = grads[parent] + gradient if parent in grads else gradient
+            if visit is not None:
+                visit(node, g, contributions)
+            if inner and not retain_graph:
+                node.args = node.ans = None
     return found
 
 
@@ -103,35 +93,37 @@ def local_gradients(
 ) -> list[tuple[int, Any]]:
     """What one operation passes on: pairs of argument number and gradient."""
     primitive: Primitive = node.primitive  # type: ignore[assignment]
-    args, ans = node.args, node.ans
+    args, ans, params = node.args, node.ans, node.params
     if args is None:
         raise GraphError(
             f"the values saved for {primitive.name!r} were freed by an earlier backward: pass"
             " retain_graph=True to the first one, or compute the result again"
         )
     if create_graph:
-        args = [a if p is None else wrap(a, p) for a, p in zip(args, node.parents, strict=True)]
+        args = tuple(
+            a if p is None else wrap(a, p) for a, p in zip(args, node.parents, strict=True)
+        )
         ans = wrap(ans, node)
     contributions = []
     for index, parent in enumerate(node.parents):
         if parent is None or (needed is not None and parent not in needed):
             continue
-        rule = primitive.vjps[index]
+        rule = primitive.rule(index)
         if rule is None:
             continue
-        gradient = rule(g, ans, *args, **node.params)
+        gradient = rule(g, ans, *args, **params)
         arg = args[index]
-        if gradient.shape != arg.shape or gradient.dtype is not arg.dtype:
+        # Two NumPy scalars of one type need no comparison of shapes, which takes as long as
+        # the rule itself.
+        if type(gradient) is not np.float64 or type(arg) is not np.float64:
             gradient = _fit(primitive, index, gradient, arg)
-        if per_thread.context.check_finite:
-            _check_finite(node, index, gradient)
         contributions.append((index, gradient))
     return contributions
 
 
 def _fit(primitive: Primitive, index: int, gradient: Any, arg: Any) -> Any:
     """Sum a gradient over the axes that were broadcast, and give it the argument's dtype."""
-    if gradient.shape != arg.shape:
+    if np.shape(gradient) != arg.shape:
         if primitive.unbroadcast is not None:
             gradient = primitive.unbroadcast(gradient, arg.shape)
         if gradient.shape != arg.shape:
@@ -193,8 +185,8 @@ def gradients(
     """
     if isinstance(outputs, Tensor):
         outputs = [outputs]
-        grad_outputs = [grad_outputs]  # type: ignore[list-item]
-    weights: Sequence[Any] = grad_outputs or [None] * len(outputs)  # type: ignore[assignment]
+        grad_outputs = [grad_outputs]
+    weights: Any = [None] * len(outputs) if grad_outputs is None else grad_outputs
     if len(weights) != len(outputs):
         raise ShapeError(f"{len(outputs)} outputs, but {len(weights)} grad_outputs")
     seeds: dict[Node, Any] = {}
@@ -207,12 +199,12 @@ def gradients(
     with enable_grad():
         found = backpropagate(
             seeds,
-            {tensor.node: None for tensor in inputs},  # type: ignore[misc]
+            {tensor.node for tensor in inputs if tensor.node is not None},
             create_graph=create_graph,
             retain_graph=create_graph if retain_graph is None else retain_graph,
         )
     results = (found.get(tensor.node) for tensor in inputs)  # type: ignore[arg-type]
-    return [None if g is None else as_tensor(g) for g in results]
+    return [None if g is None else _owned(g) for g in results]
 
 
 def backward(
@@ -276,11 +268,19 @@ def _seed(output: Tensor, weight: TensorLike | None, create_graph: bool) -> Any:
 
 def _accumulate(node: Node, g: Any) -> None:
     """Add to the gradient that a vertex keeps; its array belongs to that vertex alone."""
-    if isinstance(g, Tensor):
-        node.grad = g if node.grad is None else node.grad + g
-    elif node.grad is None:
-        # A rule may hand out the upstream gradient itself or a view: only a copy is safe to
-        # write to, as clipping and users do. np.array keeps the order of the axes in memory.
-        node.grad = wrap(np.array(g)[()], None)
+    if node.grad is None:
+        node.grad = _owned(g)
+    elif isinstance(g, Tensor):
+        node.grad = node.grad + g
     else:
         node.grad = wrap(node.grad.data + g, None)
+
+
+def _owned(g: Any) -> Tensor:
+    """A gradient as a Tensor with an array of its own.
+
+    A rule may hand out the upstream gradient itself or a view: only a copy is safe to write
+    to, as clipping and users do.
+    """
+    # np.array keeps the order of the axes in memory
+    return g.clone() if isinstance(g, Tensor) else wrap(np.array(g)[()], None)

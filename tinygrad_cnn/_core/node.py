@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import linecache
-import sys
 from pathlib import Path
-from types import CodeType
+from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+
+from ..typing import Shape
 
 if TYPE_CHECKING:
     from .context import Scope
@@ -17,7 +21,21 @@ DISCARD: Final[Any] = object()
 
 _PACKAGE = Path(__file__).parent.parent
 # Where operations are defined, not used: the source line of a node lies outside of these.
-_INTERNAL = tuple(f"{_PACKAGE / folder}/" for folder in ("_core", "ops", "functional", "nn"))
+_INTERNAL = tuple(
+    str(_PACKAGE / part) for part in ("_core", "ops", "functional", "nn", "_methods.py")
+)
+
+
+class _IsInternal(dict[str, bool]):
+    """Whether a source file belongs to the engine; a lookup is faster than a comparison."""
+
+    def __missing__(self, file: str) -> bool:
+        internal = self[file] = file.startswith(_INTERNAL)
+        return internal
+
+
+_is_internal = _IsInternal()
+_next_age = itertools.count().__next__
 
 
 class SourceLine(NamedTuple):
@@ -36,6 +54,13 @@ class SourceLine(NamedTuple):
         return f"{self.file}:{self.line} in {self.function}: {self.text}"
 
 
+class ArraySpec(NamedTuple):
+    """What remains of an array that was let go of."""
+
+    shape: Shape
+    dtype: np.dtype[Any]
+
+
 class Node:
     """One recorded operation.
 
@@ -43,13 +68,17 @@ class Node:
         primitive: what was done (``None`` for a leaf).
         args: the arrays it was done to, ``None`` once ``backward`` has let go of them.
         params: its settings, such as ``axis``.
-        ans: the array that came out, ``None`` once let go of.
+        ans: the array that came out, or its ``ArraySpec`` once let go of, and for a leaf.
         parents: for each argument its vertex, or ``None`` where no gradient is needed.
         scope: the innermost scope it was recorded in.
+        code, instruction: where in the user's code; ``source`` works out the line.
+        age: counts up with every vertex made. Parents are older than what is made of them, so
+            that sorting by age sorts topologically.
         grad: the gradient kept for the user, or ``DISCARD``.
     """
 
     __slots__ = (
+        "age",
         "ans",
         "args",
         "code",
@@ -61,18 +90,15 @@ class Node:
         "scope",
     )
 
-    primitive: Primitive | None
-
     def __init__(
         self,
         primitive: Primitive | None,
-        args: Any,
+        args: tuple[Any, ...] | None,
         params: dict[str, Any],
         ans: Any,
-        parents: Any,
+        parents: tuple[Node | None, ...],
         scope: Scope | None,
-        code: CodeType | None,
-        instruction: int,
+        frame: FrameType | None,
     ) -> None:
         self.primitive = primitive
         self.args = args
@@ -80,9 +106,21 @@ class Node:
         self.ans = ans
         self.parents = parents
         self.scope = scope
-        self.code = code
-        self.instruction = instruction
         self.grad = DISCARD
+        self.age = _next_age()
+        # The pair says where without keeping the frame alive, at a tenth of a microsecond.
+        while frame is not None and _is_internal[frame.f_code.co_filename]:
+            frame = frame.f_back
+        if frame is None:
+            self.code, self.instruction = None, 0
+        else:
+            self.code, self.instruction = frame.f_code, frame.f_lasti
+
+    def release(self) -> None:
+        """Let go of the saved arrays; scalars take no room and stay for those who look."""
+        self.args = None
+        if type(self.ans) is np.ndarray:
+            self.ans = ArraySpec(self.ans.shape, self.ans.dtype)
 
     @property
     def source(self) -> SourceLine | None:
@@ -100,25 +138,10 @@ class Leaf(Node):
 
     __slots__ = ("name",)
 
-    def __init__(self, name: str | None) -> None:
-        super().__init__(None, (), {}, None, (), None, None, 0)
+    def __init__(self, data: Any, name: str | None) -> None:
+        super().__init__(None, (), {}, ArraySpec(data.shape, data.dtype), (), None, None)
         self.name = name
         self.grad = None
-
-
-def user_frame(depth: int) -> tuple[CodeType | None, int]:
-    """The code and instruction of the nearest frame outside of the engine.
-
-    The pair costs a tenth of a microsecond and keeps no frame alive; the line number is only
-    worked out when someone asks for it.
-    """
-    frame: Any = sys._getframe(depth)
-    while frame is not None:
-        code = frame.f_code
-        if not code.co_filename.startswith(_INTERNAL):
-            return code, frame.f_lasti
-        frame = frame.f_back
-    return None, 0
 
 
 def source_line(code: CodeType | None, instruction: int) -> SourceLine | None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 
-from ..errors import GraphError, NonFiniteError
+from ..errors import GraphError, NonFiniteError, ShapeError
 from .context import Context, per_thread
-from .node import Node, source_line, user_frame
-from .tensor import Tensor, raw
+from .node import Node
+from .tensor import Tensor, raw, wrap
 
 Rule = Callable[..., Any]
 
@@ -105,14 +106,14 @@ def primitive(
 
 
 _ARRAYS = frozenset((np.ndarray, np.float64, np.float32, float, int))
+_NO_PARAMS: dict[str, Any] = {}
 
 
 def apply(primitive: Primitive, *args: Any, **params: Any) -> Tensor:
     """Carry out an operation and record it if a gradient may be wanted.
 
     With a Tensor among the arguments the result is a Tensor, as the signature says. Arrays
-    alone give an array: that is how rules run in a first-order backward pass. This is the
-    hottest function of the package: scalar graphs call it millions of times.
+    alone give an array: that is how rules run in a first-order backward pass.
     """
     arrays = []
     parents = []
@@ -132,21 +133,61 @@ def apply(primitive: Primitive, *args: Any, **params: Any) -> Tensor:
     if context.check_finite:
         ans = _checked(primitive, arrays, params, context)
     else:
-        ans = primitive.forward(*arrays, **params)
+        try:
+            ans = primitive.forward(*arrays, **params)
+        except ValueError as error:
+            if primitive.unbroadcast is None:
+                raise
+            shapes = " and ".join(str(np.shape(a)) for a in arrays)
+            raise ShapeError(f"{primitive.name} of shapes {shapes}: {error}") from None
     if type(ans) is np.ndarray and not ans.shape:
         ans = ans[()]
     if not any_tensor:
         return ans  # type: ignore[no-any-return]
-    result = Tensor.__new__(Tensor)
-    result.data = ans
+    node = None
     if any_node and context.recording:
-        code, instruction = user_frame(2)
-        result.node = Node(
-            primitive, arrays, params, ans, parents, context.scope, code, instruction
-        )
-    else:
-        result.node = None
-    return result
+        saved, edges = tuple(arrays), tuple(parents)
+        node = Node(primitive, saved, params, ans, edges, context.scope, sys._getframe(1))
+    return wrap(ans, node)
+
+
+def binary_operator(primitive: Primitive) -> Callable[[Any, Any], Tensor]:
+    """``apply`` for two operands and no settings, in half the time.
+
+    Scalar graphs consist of little else than operators, and their cost is that of Python
+    itself: the loop over the arguments is written out.
+    """
+    forward = primitive.forward
+
+    def operate(x: Any, y: Any, /) -> Tensor:
+        context = per_thread.context
+        if context.check_finite:
+            return apply(primitive, x, y)
+        x_node = y_node = None
+        x_data, y_data = x, y
+        if isinstance(x, Tensor):
+            x_data, x_node = x.data, x.node
+        elif type(x) not in _ARRAYS:
+            x_data = raw(x)
+        if isinstance(y, Tensor):
+            y_data, y_node = y.data, y.node
+        elif type(y) not in _ARRAYS:
+            y_data = raw(y)
+        ans = forward(x_data, y_data)
+        if type(ans) is np.ndarray and not ans.shape:
+            ans = ans[()]
+        result = Tensor.__new__(Tensor)
+        result.data = ans
+        if context.recording and (x_node is not None or y_node is not None):
+            saved, edges = (x_data, y_data), (x_node, y_node)
+            result.node = Node(
+                primitive, saved, _NO_PARAMS, ans, edges, context.scope, sys._getframe(1)
+            )
+        else:
+            result.node = None
+        return result
+
+    return operate
 
 
 def _checked(
@@ -158,7 +199,7 @@ def _checked(
     if np.asarray(ans).dtype.kind not in "fc" or np.isfinite(ans).all():
         return ans
     where = f" in {context.scope.path}" if context.scope else ""
-    source = source_line(*user_frame(3))
+    source = Node(primitive, None, {}, None, (), None, sys._getframe(2)).source
     inputs = "; ".join(f"argument {i}: {_statistics(a)}" for i, a in enumerate(arrays))
     raise NonFiniteError(
         f"{primitive.name} made {_count(ans)} of {np.size(ans)} values{where}\n"

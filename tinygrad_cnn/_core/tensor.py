@@ -254,7 +254,10 @@ class Tensor(_Methods):
 
     def __setitem__(self, index: Any, value: TensorLike) -> None:
         self._check_writable("x[index] = value", "tc.where or tc.scatter_add")
-        self.data[raw(index) if isinstance(index, Tensor) else index] = raw(value)
+        buffer = np.asarray(self.data)  # a copy if there are no axes: NumPy's scalars are values
+        buffer[raw(index) if isinstance(index, Tensor) else index] = raw(value)
+        if not buffer.shape:
+            self.data = buffer[()]
 
     def _check_writable(self, what: str, functional: str) -> None:
         """Refuse to change data that a recorded graph may have saved."""
@@ -274,9 +277,7 @@ class Tensor(_Methods):
 def _restore(
     cls: type[Tensor], data: Any, requires_grad: bool, name: str | None, grad: Any
 ) -> Tensor:
-    restored = cls.__new__(cls)
-    restored.data = data
-    restored.node = Leaf(name) if requires_grad else None
+    restored = cls(data, requires_grad=requires_grad, name=name)
     if grad is not None:
         restored.grad = wrap(grad, None)
     return restored
@@ -296,7 +297,7 @@ def _leaf_for(data: Any, name: str | None) -> Leaf:
             f"a {data.dtype} Tensor can't require a gradient: only real floating point can;"
             " write 1.0 for 1, or .astype(float)"
         )
-    return Leaf(name)
+    return Leaf(data, name)
 
 
 def tensor(

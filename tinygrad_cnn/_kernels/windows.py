@@ -70,7 +70,8 @@ def col2im(columns: Array, *, window: Window, shape: tuple[int, int, int, int]) 
     """The adjoint of ``im2col``: add every column back where its window lay."""
     n, c, h, w = shape
     oh, ow = window.output_size((h, w))
-    parts = columns.reshape(c, -1, oh, ow, n)  # (C, FH*FW, OH, OW, N)
+    fh, fw = window.kernel
+    parts = columns.reshape(c, fh * fw, oh, ow, n)  # (C, FH*FW, OH, OW, N)
     images = np.zeros((c, h, w, n), columns.dtype)
     for place, (rows, cols) in enumerate(window.offsets((h, w))):
         images[:, rows, cols] += parts[:, place]

@@ -8,11 +8,12 @@ import numpy as np
 
 from .._core.context import composition
 from .._core.primitive import apply
-from .._core.tensor import Tensor, raw
+from .._core.tensor import Tensor, as_tensor
 from ..errors import ArgumentError
 from ..ops import current_conventions, erf, exp, sum, where
 from ..ops import sigmoid as sigmoid
 from ..ops import tanh as tanh
+from ..ops._axes import normalize_axis
 from ..ops.arithmetic import maximum_p
 from ..typing import TensorLike
 from .reduction import logsumexp
@@ -30,6 +31,7 @@ def relu(x: TensorLike) -> Tensor:
     >>> tc.functional.relu(tc.tensor([-1.0, 2.0]))
     tensor([0., 2.])
     """
+    x = as_tensor(x)
     at_zero = current_conventions().relu_at_zero
     if at_zero == 1.0:
         return apply(maximum_p, x, 0.0, ties="first")  # a tie goes to the first operand
@@ -44,7 +46,8 @@ def leaky_relu(x: TensorLike, negative_slope: float = 0.01) -> Tensor:
     >>> tc.functional.leaky_relu(tc.tensor([-1.0, 2.0]))
     tensor([-0.01,  2.  ])
     """
-    return where(raw(x) > 0, x, x * negative_slope)
+    x = as_tensor(x)
+    return where(x > 0, x, x * negative_slope)
 
 
 @composition
@@ -60,6 +63,7 @@ def gelu(x: TensorLike, approximate: str = "none") -> Tensor:
     >>> tc.functional.gelu(tc.tensor([-1.0, 2.0]))
     tensor([-0.15865525,  1.95449974])
     """
+    x = as_tensor(x)
     if approximate == "tanh":
         return 0.5 * x * (1.0 + tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x * x * x)))
     if approximate != "none":
@@ -75,8 +79,10 @@ def softmax(x: TensorLike, axis: int = -1) -> Tensor:
     >>> tc.functional.softmax(tc.tensor([1000.0, 1000.0]))
     tensor([0.5, 0.5])
     """
+    x = as_tensor(x)
+    axis = normalize_axis(axis, x.ndim, "softmax")
     # Shifting all scores changes nothing, so the shift is a constant.
-    weights = exp(x - np.max(raw(x), axis=axis, keepdims=True))
+    weights = exp(x - np.max(x.data, axis=axis, keepdims=True))
     return weights / sum(weights, axis, keepdims=True)
 
 
@@ -88,4 +94,5 @@ def log_softmax(x: TensorLike, axis: int = -1) -> Tensor:
     >>> tc.functional.log_softmax(tc.tensor([1000.0, -1000.0]))
     tensor([    0., -2000.])
     """
+    x = as_tensor(x)
     return x - logsumexp(x, axis, keepdims=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from .._core.context import composition
-from .._core.tensor import Tensor, raw
+from .._core.tensor import Tensor, as_tensor, raw
 from ..errors import ArgumentError, ShapeError
 from ..ops import im2col, matmul, pad, reshape, transpose
 from ..ops.windows import pair, window_of
-from ..typing import IntPair, TensorLike
+from ..typing import IntPair, Shape, TensorLike
 
 __all__ = ["conv2d", "linear"]
 
@@ -25,12 +25,11 @@ def linear(x: TensorLike, weight: TensorLike, bias: TensorLike | None = None) ->
     >>> tc.functional.linear(tc.tensor([[1.0, 2.0]]), tc.tensor([[3.0, 4.0]]), tc.tensor([1.0]))
     tensor([[12.]])
     """
-    shape, weights = np.shape(raw(x)), np.shape(raw(weight))
-    if len(weights) != 2 or not shape or shape[-1] != weights[1]:
-        raise ShapeError(f"linear: input {shape} does not fit weight {weights} (out, in)")
-    if bias is not None and np.shape(raw(bias)) != weights[:1]:
-        raise ShapeError(f"linear: bias {np.shape(raw(bias))} does not fit weight {weights}")
-    out = matmul(x, transpose(weight))
+    x, weight = as_tensor(x), as_tensor(weight)
+    if weight.ndim != 2 or not x.ndim or x.shape[-1] != weight.shape[1]:
+        raise ShapeError(f"linear: input {x.shape} does not fit weight {weight.shape} (out, in)")
+    _check_bias("linear", bias, weight)
+    out = x @ weight.T
     return out if bias is None else out + bias
 
 
@@ -64,13 +63,15 @@ def conv2d(
     tensor([[4., 4.],
             [4., 4.]])
     """
-    _check_conv2d(np.shape(raw(x)), np.shape(raw(weight)), bias, groups)
-    k, c, fh, fw = np.shape(raw(weight))
+    x, weight = as_tensor(x), as_tensor(weight)
+    _check_conv2d(x.shape, weight.shape, groups)
+    _check_bias("conv2d", bias, weight)
+    k, c, fh, fw = weight.shape
     ph, pw = pair(padding, "padding", least=0)
     if ph or pw:
         x = pad(x, ((0, 0), (0, 0), (ph, ph), (pw, pw)))
-    n, _, h, w = np.shape(raw(x))
-    window = window_of((n, c, h, w), (fh, fw), stride, dilation, "conv2d")
+    n, _, h, w = x.shape
+    window = window_of(x.shape, (fh, fw), stride, dilation, "conv2d")
     oh, ow = window.output_size((h, w))
     x_col = im2col(x, window.kernel, window.stride, window.dilation)  # (C*FH*FW, OH*OW*N)
     if groups == 1:
@@ -84,9 +85,7 @@ def conv2d(
     return transpose(out, (3, 0, 1, 2))  # (N, K, OH, OW), the batch innermost in memory
 
 
-def _check_conv2d(
-    x: tuple[int, ...], weight: tuple[int, ...], bias: TensorLike | None, groups: int
-) -> None:
+def _check_conv2d(x: Shape, weight: Shape, groups: int) -> None:
     if len(x) != 4 or len(weight) != 4:
         raise ShapeError(
             f"conv2d: expected input (N, C, H, W) and weight (K, C, FH, FW), got {x} and {weight}"
@@ -98,7 +97,11 @@ def _check_conv2d(
         raise ShapeError(
             f"conv2d: input {x} has {x[1]} channels, weight {weight} expects {channels}"
         )
-    if bias is not None and np.shape(raw(bias)) != weight[:1]:
+
+
+def _check_bias(name: str, bias: TensorLike | None, weight: Tensor) -> None:
+    if bias is not None and np.shape(raw(bias)) != weight.shape[:1]:
         raise ShapeError(
-            f"conv2d: bias {np.shape(raw(bias))} does not fit the {weight[0]} filters of {weight}"
+            f"{name}: bias {np.shape(raw(bias))} does not fit weight {weight.shape}, which makes"
+            f" {weight.shape[0]} outputs"
         )

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from .._core.context import composition
-from .._core.tensor import Tensor, as_tensor, raw
+from .._core.tensor import Tensor, as_tensor
 from ..errors import ArgumentError
 from ..random import default_generator
-from ..typing import TensorLike
+from ..typing import Array, TensorLike
 
 __all__ = ["dropout"]
 
@@ -35,9 +35,9 @@ def dropout(
     """
     if not 0.0 <= p < 1.0:
         raise ArgumentError(f"dropout: p={p}: expected a probability, 0 <= p < 1")
+    x = as_tensor(x)
     if not training or p == 0.0:
-        return as_tensor(x)
-    data = np.asarray(raw(x))
-    draws = (generator or default_generator()).random(data.shape, dtype=np.float32)
-    mask = (draws >= p).astype(data.dtype) / data.dtype.type(1.0 - p)
-    return x * mask  # type: ignore[return-value]
+        return x
+    draws = np.asarray((generator or default_generator()).random(x.shape, np.float32))
+    mask: Array = (draws >= p).astype(x.dtype) / (1.0 - p)
+    return x * mask

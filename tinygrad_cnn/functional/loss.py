@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from .._core.context import composition
-from .._core.tensor import Tensor, raw
+from .._core.tensor import Tensor, as_tensor, raw
 from ..errors import ArgumentError, DtypeError, ShapeError
-from ..ops import expand_dims, maximum, squeeze, sum, take_along_axis
+from ..ops import expand_dims, maximum, squeeze, sum, take_along_axis, where
 from ..typing import Array, TensorLike
 from .activation import log_softmax
 from .reduction import mean
@@ -68,7 +68,8 @@ def nll_loss(
     >>> tc.functional.nll_loss(tc.tensor([[-0.5, -2.0]]), [1])
     tensor(2.)
     """
-    shape = np.shape(raw(log_probabilities))
+    log_probabilities = as_tensor(log_probabilities)
+    shape = log_probabilities.shape
     labels = _class_indices(target, shape, ignore_index)
     axis = 1 if len(shape) > 1 else 0
     counted = labels != ignore_index
@@ -78,7 +79,8 @@ def nll_loss(
     if weight is None and counted.all():
         return _reduced(losses, reduction)
     weights = counted if weight is None else counted * _class_weights(weight, shape[axis])[index]
-    weights = weights.astype(raw(losses).dtype)
+    weights = weights.astype(losses.dtype)
+    losses = where(counted, losses, 0.0)  # -inf times the weight 0 would be NaN
     return _reduced(losses * weights, reduction, weights)
 
 
@@ -117,7 +119,8 @@ def cross_entropy(
     >>> tc.functional.cross_entropy(tc.tensor([[1000.0, -1000.0]]), [0]).item()
     0.0
     """
-    shape = np.shape(raw(scores))
+    scores = as_tensor(scores)
+    shape = scores.shape
     if not shape:
         raise ShapeError("cross_entropy: expected scores of shape (N, C), got a scalar")
     if not 0.0 <= label_smoothing <= 1.0:
@@ -125,7 +128,9 @@ def cross_entropy(
     axis = 1 if len(shape) > 1 else 0
     logp = log_softmax(scores, axis)
     if np.shape(raw(target)) == shape:
-        return _soft_cross_entropy(logp, target, weight, reduction, label_smoothing, axis)
+        return _soft_cross_entropy(
+            logp, as_tensor(target), weight, reduction, label_smoothing, axis
+        )
     hard = nll_loss(logp, target, weight, ignore_index, reduction)
     if not label_smoothing:
         return hard
@@ -135,34 +140,37 @@ def cross_entropy(
 
 
 def _uniform_cross_entropy(
-    logp: Any, target: TensorLike, weight: Any, ignore_index: int, reduction: str, axis: int
+    logp: Tensor, target: TensorLike, weight: Any, ignore_index: int, reduction: str, axis: int
 ) -> Tensor:
     """The cross-entropy with the uniform distribution, averaged as the hard one is."""
     labels = _class_indices(target, logp.shape, ignore_index)
     counted = (labels != ignore_index).astype(logp.dtype)
-    classes = logp.shape[axis]
-    if weight is None:
-        return _reduced(-mean(logp, axis) * counted, reduction, counted)
-    weights = _class_weights(weight, classes)
-    along = [1] * len(logp.shape)
-    along[axis] = classes
-    losses = -sum(logp * weights.reshape(along), axis) / classes * counted
-    return _reduced(losses, reduction, weights[np.where(counted, labels, 0)] * counted)
+    terms, classes = logp, logp.shape[axis]
+    if weight is not None:
+        terms = logp * _along(_class_weights(weight, classes), axis, logp.ndim)
+        index = np.where(counted, labels, 0)
+        weights = _class_weights(weight, classes)[index] * counted
+    else:
+        weights = counted
+    return _reduced(-mean(terms, axis) * counted, reduction, weights)
 
 
 def _soft_cross_entropy(
-    logp: Any, target: TensorLike, weight: Any, reduction: str, smoothing: float, axis: int
+    logp: Tensor, target: Tensor, weight: Any, reduction: str, smoothing: float, axis: int
 ) -> Tensor:
     """The cross-entropy with given probabilities; the mean is over the batch alone."""
     classes = logp.shape[axis]
     if smoothing:
-        target = target * (1.0 - smoothing) + smoothing / classes  # type: ignore[operator, assignment]
+        target = target * (1.0 - smoothing) + smoothing / classes
     terms = logp * target
     if weight is not None:
-        along = [1] * len(logp.shape)
-        along[axis] = classes
-        terms = terms * _class_weights(weight, classes).reshape(along)
+        terms = terms * _along(_class_weights(weight, classes), axis, logp.ndim)
     return _reduced(-sum(terms, axis), reduction)
+
+
+def _along(weights: Array, axis: int, ndim: int) -> Array:
+    """One number for each class, shaped to broadcast along the class axis."""
+    return weights.reshape([-1 if i == axis else 1 for i in range(ndim)])
 
 
 @composition
@@ -176,9 +184,10 @@ def mse_loss(x: TensorLike, target: TensorLike, reduction: str = "mean") -> Tens
     >>> tc.functional.mse_loss(tc.tensor([1.0, 2.0]), [1.0, 4.0])
     tensor(2.)
     """
-    if np.shape(raw(x)) != np.shape(raw(target)):
-        raise ShapeError(f"mse_loss: {np.shape(raw(x))} against {np.shape(raw(target))}")
-    difference = x - raw(target) if not isinstance(target, Tensor) else x - target
+    x, target = as_tensor(x), as_tensor(target)
+    if x.shape != target.shape:
+        raise ShapeError(f"mse_loss: {x.shape} against {target.shape}")
+    difference = x - target
     return _reduced(difference * difference, reduction)
 
 
@@ -204,7 +213,8 @@ def hinge_loss(
     >>> tc.functional.hinge_loss(tc.tensor([[3.0, 2.5, -1.0]]), [0])
     tensor(0.5)
     """
-    shape = np.shape(raw(scores))
+    scores = as_tensor(scores)
+    shape = scores.shape
     if len(shape) != 2:
         raise ShapeError(f"hinge_loss: expected scores of shape (N, C), got {shape}")
     labels = _class_indices(target, shape, ignore_index=-1 - shape[1])

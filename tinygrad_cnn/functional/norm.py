@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .._core.context import composition
-from .._core.tensor import Tensor, raw
+from .._core.tensor import Tensor, as_tensor, raw
 from ..errors import ArgumentError, ShapeError
 from ..ops import reshape, sqrt
 from ..typing import Axis, TensorLike
@@ -47,12 +47,13 @@ def batch_norm(
     tensor([[-1.],
             [ 1.]])
     """
-    shape = np.shape(raw(x))
+    x = as_tensor(x)
+    shape = x.shape
     _check_channels(shape, running_mean, running_var, weight, bias)
     per_channel = (1, shape[1]) + (1,) * (len(shape) - 2)
     axes = (0, *range(2, len(shape)))
     if training:
-        count = np.size(raw(x)) // max(shape[1], 1)
+        count = x.size // max(shape[1], 1)
         if count < 2:
             raise ShapeError(
                 f"batch_norm in training needs several values for each channel, got {shape}"
@@ -73,7 +74,8 @@ def batch_norm(
 def _track(running: Tensor | None, batch: TensorLike, momentum: float, scale: float = 1.0) -> None:
     if running is not None:
         data = running.data
-        data += momentum * (scale * raw(batch).reshape(data.shape) - data)
+        moved = data + momentum * (scale * raw(batch).reshape(data.shape) - data)
+        running.data = moved.astype(data.dtype)  # a new array: a graph may have saved the old one
 
 
 def _check_channels(shape: tuple[int, ...], *operands: TensorLike | None) -> None:
@@ -97,4 +99,5 @@ def subtract_mean(x: TensorLike, axis: Axis = 0) -> Tensor:
     >>> tc.functional.subtract_mean(tc.tensor([1.0, 3.0]))
     tensor([-1.,  1.])
     """
-    return x - mean(x, axis, keepdims=True)  # type: ignore[operator]
+    x = as_tensor(x)
+    return x - mean(x, axis, keepdims=True)

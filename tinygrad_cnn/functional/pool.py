@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .._core.context import composition
-from .._core.tensor import Tensor, raw
+from .._core.tensor import Tensor, as_tensor
 from ..errors import ShapeError
 from ..ops import (
     current_conventions,
@@ -50,7 +50,7 @@ def max_pool2d(
     tensor([[[[4.]]]])
     """
     stride = kernel_size if stride is None else stride
-    x = _pad_images(x, kernel_size, padding, -np.inf, "max_pool2d")
+    x = _pad_images(as_tensor(x), kernel_size, padding, -np.inf, "max_pool2d")
     if current_conventions().ties == "split":
         return max(_windows(x, kernel_size, stride, dilation, "max_pool2d"), axis=2)
     switches = pool_switches(x, kernel_size, stride, dilation)
@@ -83,39 +83,40 @@ def avg_pool2d(
     >>> tc.functional.avg_pool2d(tc.tensor([[[[1.0, 2.0], [4.0, 3.0]]]]), 2)
     tensor([[[[2.5]]]])
     """
+    x = as_tensor(x)
     stride = kernel_size if stride is None else stride
     padded = _pad_images(x, kernel_size, padding, 0.0, "avg_pool2d")
     total = sum(_windows(padded, kernel_size, stride, 1, "avg_pool2d"), axis=2)
     if count_include_pad or padded is x:
         fh, fw = pair(kernel_size, "kernel_size")
         return total / (fh * fw)
-    ones = np.ones((1, 1, *np.shape(raw(x))[2:]), raw(x).dtype)
-    inside = _pad_images(ones, kernel_size, padding, 0.0, "avg_pool2d")
+    ones = np.ones((1, 1, *x.shape[2:]), x.dtype)
+    inside = _pad_images(as_tensor(ones), kernel_size, padding, 0.0, "avg_pool2d")
     return total / sum(_windows(inside, kernel_size, stride, 1, "avg_pool2d"), axis=2)
 
 
 def _pad_images(
-    x: TensorLike, kernel_size: IntPair, padding: IntPair, value: float, name: str
-) -> TensorLike:
+    x: Tensor, kernel_size: IntPair, padding: IntPair, value: float, name: str
+) -> Tensor:
     ph, pw = pair(padding, "padding", least=0)
     fh, fw = pair(kernel_size, "kernel_size")
     if 2 * ph > fh or 2 * pw > fw:
         raise ShapeError(f"{name}: padding {(ph, pw)} is more than half of the window {(fh, fw)}")
     if not ph and not pw:
         return x
-    if np.ndim(raw(x)) != 4:
-        raise ShapeError(f"{name}: expected images (N, C, H, W), got {np.shape(raw(x))}")
+    if x.ndim != 4:
+        raise ShapeError(f"{name}: expected images (N, C, H, W), got {x.shape}")
     return pad(x, ((0, 0), (0, 0), (ph, ph), (pw, pw)), value)
 
 
 def _windows(
-    x: TensorLike, kernel_size: IntPair, stride: IntPair, dilation: IntPair, name: str
+    x: Tensor, kernel_size: IntPair, stride: IntPair, dilation: IntPair, name: str
 ) -> Tensor:
     """The windows of every channel: (N, C, FH*FW, OH, OW), the batch innermost in memory."""
-    shape = np.shape(raw(x))
-    window = window_of(shape, kernel_size, stride, dilation, name)
+    window = window_of(x.shape, kernel_size, stride, dilation, name)
+    n, c, h, w = x.shape
     columns = im2col(x, kernel_size, stride, dilation)  # (C*FH*FW, OH*OW*N)
     fh, fw = window.kernel
-    oh, ow = window.output_size((shape[2], shape[3]))
-    parts = reshape(columns, (shape[1], fh * fw, oh, ow, shape[0]))  # (C, FH*FW, OH, OW, N)
+    oh, ow = window.output_size((h, w))
+    parts = reshape(columns, (c, fh * fw, oh, ow, n))  # (C, FH*FW, OH, OW, N)
     return transpose(parts, (4, 0, 1, 2, 3))

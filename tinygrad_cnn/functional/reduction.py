@@ -7,8 +7,8 @@ import math
 import numpy as np
 
 from .._core.context import composition
-from .._core.tensor import Tensor, raw
-from ..errors import ShapeError
+from .._core.tensor import Tensor, as_tensor
+from ..errors import ArgumentError, ShapeError
 from ..ops import abs, exp, log, max, reshape, sqrt, squeeze, sum, where
 from ..ops._axes import normalize_axes
 from ..typing import Axis, TensorLike
@@ -16,11 +16,10 @@ from ..typing import Axis, TensorLike
 __all__ = ["logsumexp", "mean", "norm", "std", "var"]
 
 
-def _count(x: TensorLike, axis: Axis, name: str) -> int:
-    shape = np.shape(raw(x))
-    count = math.prod(shape[i] for i in normalize_axes(axis, len(shape), name))
+def _count(x: Tensor, axis: Axis, name: str) -> int:
+    count = math.prod(x.shape[i] for i in normalize_axes(axis, x.ndim, name))
     if not count:
-        raise ShapeError(f"{name} of no elements: shape {shape} over axis {axis}")
+        raise ShapeError(f"{name} of no elements: shape {x.shape} over axis {axis}")
     return count
 
 
@@ -35,6 +34,7 @@ def mean(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     >>> tc.mean(tc.tensor([[1.0, 2.0], [3.0, 6.0]]), axis=1)
     tensor([1.5, 4.5])
     """
+    x = as_tensor(x)
     return sum(x, axis, keepdims) / _count(x, axis, "mean")
 
 
@@ -49,6 +49,7 @@ def var(x: TensorLike, axis: Axis = None, ddof: int = 0, keepdims: bool = False)
     >>> tc.var(tc.tensor([1.0, 3.0]))
     tensor(1.)
     """
+    x = as_tensor(x)
     count = _count(x, axis, "var")
     centered = x - mean(x, axis, keepdims=True)
     return sum(centered * centered, axis, keepdims) / (count - ddof)
@@ -75,8 +76,10 @@ def logsumexp(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tenso
     >>> tc.logsumexp(tc.tensor([1000.0, 1000.0]))
     tensor(1000.69314718)
     """
+    x = as_tensor(x)
+    _count(x, axis, "logsumexp")
     # m is a constant: the formula holds for every m, so that no gradient goes through it.
-    largest = np.max(raw(x), normalize_axes(axis, np.ndim(raw(x)), "logsumexp"), keepdims=True)
+    largest = np.max(x.data, normalize_axes(axis, x.ndim, "logsumexp"), keepdims=True)
     shift = np.where(np.isfinite(largest), largest, 0.0).astype(largest.dtype)
     total = log(sum(exp(x - shift), axis, keepdims=True)) + shift
     return total if keepdims else _drop(total, axis)
@@ -92,16 +95,22 @@ def norm(x: TensorLike, axis: Axis = None, ord: float = 2.0, keepdims: bool = Fa
 
     The gradient at x = 0 is taken as 0.
 
+    Raises:
+        ArgumentError: ``ord`` is not positive.
+
     >>> import tinygrad_cnn as tc
     >>> tc.norm(tc.tensor([3.0, 4.0]))
     tensor(5.)
     """
+    x = as_tensor(x)
+    if not ord > 0:
+        raise ArgumentError(f"norm: ord={ord}: expected a positive number, or inf")
     if ord == math.inf:
         return max(abs(x), axis, keepdims)
     if ord == 1:
         return sum(abs(x), axis, keepdims)
     total = sum(x * x if ord == 2 else abs(x) ** ord, axis, keepdims)
-    zero = raw(total) == 0  # the derivative of the root is infinite there: step around it
+    zero = total == 0  # the derivative of the root is infinite there: step around it
     safe = where(zero, 1.0, total) if np.any(zero) else total
     root = sqrt(safe) if ord == 2 else safe ** (1 / ord)
     return where(zero, 0.0, root) if np.any(zero) else root

@@ -10,6 +10,8 @@ from .._core.primitive import apply, primitive
 from .._core.tensor import Tensor, raw
 from ..errors import ShapeError
 from ..typing import Shape, TensorLike
+from ._axes import normalize_axis
+from .shape import sum_to
 
 __all__ = ["getitem", "scatter_add", "take_along_axis"]
 
@@ -38,6 +40,7 @@ scatter_add_p = primitive(
     "scatter_add",
     _scatter_add,
     (lambda g, ans, x, *, index, shape: getitem(g, index),),
+    unbroadcast=sum_to,
 )
 
 
@@ -107,5 +110,5 @@ def take_along_axis(x: TensorLike, indices: TensorLike, axis: int = -1) -> Tenso
             f"take_along_axis: indices of {places.ndim} axes for an array of {np.ndim(raw(x))}"
         )
     index: list[Any] = list(np.ogrid[tuple(slice(n) for n in places.shape)])
-    index[axis] = places
+    index[normalize_axis(axis, places.ndim, "take_along_axis")] = places
     return getitem(x, tuple(index))

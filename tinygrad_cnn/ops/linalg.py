@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -87,19 +88,35 @@ def einsum(subscripts: str, *operands: TensorLike) -> Tensor:
     tensor(5.)
     """
     inputs, output = _explicit(subscripts, [np.ndim(raw(x)) for x in operands])
-    xs: list[Any] = []
-    for i, (letters, x) in enumerate(zip(inputs, operands, strict=True)):
+    xs: list[Any] = list(operands)
+    for i, x in enumerate(xs):
+        inputs[i], xs[i] = _diagonals(inputs[i], x)
+    longest: dict[str, int] = {}
+    for letter, n in (pair for s, x in zip(inputs, xs, strict=True) for pair in _lengths(s, x)):
+        longest[letter] = max(n, longest.get(letter, 1))
+    # The rule exchanges an operand with the result, so every index has one length, and occurs
+    # in two places: an axis of length 1 that is stretched, and one that is summed, go first.
+    for i, x in enumerate(xs):
+        stretched = {letter for letter, n in _lengths(inputs[i], x) if n == 1 < longest[letter]}
+        inputs[i], xs[i] = _summed(inputs[i], x, stretched)
+    for i, x in enumerate(xs):
         elsewhere = set(output).union(*(s for j, s in enumerate(inputs) if j != i))
-        letters, x = _diagonals(letters, x)
-        # An index that occurs here alone is summed first: the rule then needs no repetition.
-        alone = tuple(k for k, letter in enumerate(letters) if letter not in elsewhere)
-        inputs[i] = "".join(letter for letter in letters if letter in elsewhere)
-        xs.append(sum(x, alone) if alone else x)
+        inputs[i], xs[i] = _summed(inputs[i], x, set(inputs[i]) - elsewhere)
     try:
         return apply(einsum_p, *xs, inputs=tuple(inputs), output=output)
     except ValueError as error:
-        shapes = [np.shape(raw(x)) for x in operands]
-        raise ShapeError(f"einsum {subscripts!r} on shapes {shapes}: {error}") from None
+        raise ShapeError(f"einsum {subscripts!r}: {error}") from None
+
+
+def _lengths(letters: str, x: Any) -> Iterable[tuple[str, int]]:
+    return zip(letters, np.shape(raw(x)), strict=True)
+
+
+def _summed(letters: str, x: Any, indices: set[str]) -> tuple[str, Any]:
+    """Sum over these indices."""
+    axes = tuple(k for k, letter in enumerate(letters) if letter in indices)
+    kept = "".join(letter for letter in letters if letter not in indices)
+    return kept, sum(x, axes) if axes else x
 
 
 def _diagonals(letters: str, x: Any) -> tuple[str, Any]:

@@ -162,7 +162,7 @@ def argmax(x: TensorLike, axis: int | None = None) -> Array:
     >>> tc.argmax(tc.tensor([[1.0, 5.0], [3.0, 2.0]]), axis=1)
     array([1, 0])
     """
-    return np.argmax(raw(x), axis)  # type: ignore[no-any-return]
+    return np.asarray(np.argmax(raw(x), axis))[()]
 
 
 def argmin(x: TensorLike, axis: int | None = None) -> Array:
@@ -172,4 +172,4 @@ def argmin(x: TensorLike, axis: int | None = None) -> Array:
     >>> tc.argmin(tc.tensor([[1.0, 5.0], [3.0, 2.0]]), axis=1)
     array([0, 1])
     """
-    return np.argmin(raw(x), axis)  # type: ignore[no-any-return]
+    return np.asarray(np.argmin(raw(x), axis))[()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .._core.primitive import apply, primitive
+from .._core.primitive import Primitive, apply, primitive
 from .._core.tensor import Tensor, raw
 from .._kernels import windows as kernels
 from .._kernels.windows import Window
@@ -18,7 +18,7 @@ im2col_p = primitive(
     kernels.im2col,
     (lambda g, ans, x, *, window: apply(col2im_p, g, window=window, shape=x.shape),),
 )
-col2im_p = primitive(
+col2im_p: Primitive = primitive(
     "col2im",
     kernels.col2im,
     (lambda g, ans, x, *, window, shape: apply(im2col_p, g, window=window),),
@@ -32,7 +32,7 @@ gather_windows_p = primitive(
         ),
     ),
 )
-scatter_windows_p = primitive(
+scatter_windows_p: Primitive = primitive(
     "scatter_windows",
     kernels.scatter_windows,
     (

@@ -1,0 +1,42 @@
+"""Data sets of images, transforms of whole batches, and the loader that feeds a training run."""
+
+from __future__ import annotations
+
+from .cifar import CIFAR10, read_cifar10
+from .dataset import ArrayDataset, Dataset, stratified_split
+from .digits import Digits
+from .image_folder import ImageFolder
+from .loader import DataLoader
+from .mnist import MNIST, FashionMNIST, read_idx
+from .transforms import (
+    CenterCrop,
+    Compose,
+    Normalize,
+    RandomCrop,
+    RandomHorizontalFlip,
+    RandomShift,
+    RandomVerticalFlip,
+    Transform,
+)
+
+__all__ = [
+    "CIFAR10",
+    "MNIST",
+    "ArrayDataset",
+    "CenterCrop",
+    "Compose",
+    "DataLoader",
+    "Dataset",
+    "Digits",
+    "FashionMNIST",
+    "ImageFolder",
+    "Normalize",
+    "RandomCrop",
+    "RandomHorizontalFlip",
+    "RandomShift",
+    "RandomVerticalFlip",
+    "Transform",
+    "read_cifar10",
+    "read_idx",
+    "stratified_split",
+]

@@ -1,0 +1,31 @@
+"""The checks that layers make of their settings, before they hold anything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Integral
+from typing import Any
+
+from ..errors import ArgumentError, ShapeError
+from ..ops.windows import pair
+
+
+def positive(owner: str, **settings: Any) -> None:
+    """Refuse settings that are not whole numbers above 0."""
+    for name, value in settings.items():
+        if not isinstance(value, Integral) or value < 1:
+            raise ArgumentError(f"{owner}: {name}={value!r}, expected an integer of at least 1")
+
+
+def pair_of(owner: str, name: str, value: Any, least: int = 1) -> tuple[int, int]:
+    """``value`` as (rows, columns), each at least ``least``."""
+    try:
+        return pair(value, name, least)
+    except ShapeError as error:
+        raise ArgumentError(f"{owner}: {error}") from None
+
+
+def one_of(owner: str, name: str, value: Any, allowed: Sequence[str]) -> None:
+    """Refuse a setting that is not among the allowed ones."""
+    if value not in allowed:
+        raise ArgumentError(f"{owner}: {name}={value!r}, expected one of {', '.join(allowed)}")
