@@ -13,13 +13,12 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from . import errors, functional, ops
-from ._core.allocator import keep_freed_memory
+from . import _methods, errors, functional, ops
+from ._core import allocator
 from ._core.backprop import gradients
 from ._core.context import detect_anomaly, enable_grad, is_grad_enabled, no_grad, scope
 from ._core.primitive import every, primitive
 from ._core.tensor import Tensor, as_tensor, tensor
-from ._methods import attach
 from .creation import (
     arange,
     eye,
@@ -94,16 +93,16 @@ from .ops import (
 from .random import default_generator, manual_seed
 from .transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 
-attach()
-keep_freed_memory()
+_methods.attach()
+allocator.keep_freed_memory()
 
 __version__ = "0.1.0"
 
 # Loaded when first used, so that the engine alone imports as fast as NumPy.
-_LAZY = ("data", "draw", "models", "nn", "optim", "train")
+_LAZY = ("check", "data", "draw", "models", "nn", "optim", "train")
 
 if TYPE_CHECKING:
-    from . import data, draw, models, nn, optim, train
+    from . import check, data, draw, models, nn, optim, train
 
 
 def __getattr__(name: str) -> Any:
@@ -124,6 +123,7 @@ __all__ = [
     "as_tensor",
     "astype",
     "broadcast_to",
+    "check",
     "clip",
     "col2im",
     "concatenate",

@@ -10,8 +10,7 @@ __all__ = ["default_generator", "manual_seed"]
 
 
 class _PerThread(threading.local):
-    def __init__(self) -> None:
-        self.generator = np.random.default_rng()
+    generator: np.random.Generator | None = None
 
 
 _per_thread = _PerThread()
@@ -32,5 +31,12 @@ def manual_seed(seed: int) -> np.random.Generator:
 
 
 def default_generator() -> np.random.Generator:
-    """The generator that is used where none is passed."""
+    """The generator that is used where none is passed.
+
+    >>> import tinygrad_cnn as tc
+    >>> tc.manual_seed(0) is tc.default_generator()
+    True
+    """
+    if _per_thread.generator is None:  # NumPy imports its generators at their first use
+        _per_thread.generator = np.random.default_rng()
     return _per_thread.generator

@@ -259,7 +259,7 @@ def jacobian(f: Callable[..., Any], argnum: int = 0) -> Callable[..., Tensor]:
         if len(call.outputs) != 1 or len(call.variables) != 1:
             raise ShapeError("jacobian needs a function of one array that returns one array")
         [output], [variable] = call.outputs, call.variables
-        units = np.eye(output.size, dtype=output.dtype).reshape(-1, *output.shape)
+        units = np.eye(output.size, dtype=output.dtype).reshape(output.size, *output.shape)
         rows = [call.pull_back([unit])[0] for unit in units]
         if not rows:
             return zeros(*output.shape, *variable.shape)

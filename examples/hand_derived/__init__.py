@@ -28,6 +28,7 @@ from .convolution import (
 from .dropout import dropout_backward, dropout_forward, dropout_mask
 from .gradient_check import numeric_gradient, relative_error
 from .losses import softmax_loss, svm_loss
+from .network import digits_net_loss
 from .normalization import (
     batchnorm_test_backward,
     batchnorm_test_forward,
@@ -50,6 +51,7 @@ __all__ = [
     "conv_im2col_forward",
     "conv_loops_backward",
     "conv_loops_forward",
+    "digits_net_loss",
     "dropout_backward",
     "dropout_forward",
     "dropout_mask",

@@ -268,19 +268,19 @@ def _seed(output: Tensor, weight: TensorLike | None, create_graph: bool) -> Any:
 
 def _accumulate(node: Node, g: Any) -> None:
     """Add to the gradient that a vertex keeps; its array belongs to that vertex alone."""
-    if node.grad is None:
+    if isinstance(g, Tensor):
+        node.grad = g.clone() if node.grad is None else node.grad + g
+    elif node.grad is None:
         node.grad = _owned(g)
-    elif isinstance(g, Tensor):
-        node.grad = node.grad + g
     else:
         node.grad = wrap(node.grad.data + g, None)
 
 
 def _owned(g: Any) -> Tensor:
-    """A gradient as a Tensor with an array of its own.
+    """A gradient as a Tensor; one that is not recorded gets an array of its own.
 
     A rule may hand out the upstream gradient itself or a view: only a copy is safe to write
     to, as clipping and users do.
     """
     # np.array keeps the order of the axes in memory
-    return g.clone() if isinstance(g, Tensor) else wrap(np.array(g)[()], None)
+    return g if isinstance(g, Tensor) else wrap(np.array(g)[()], None)

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ContextDecorator, contextmanager
@@ -96,7 +95,14 @@ class no_grad(_Switch):
 
 
 class enable_grad(_Switch):
-    """Record again inside a ``no_grad`` block; also a decorator."""
+    """Record again inside a ``no_grad`` block; also a decorator.
+
+    >>> import tinygrad_cnn as tc
+    >>> w = tc.tensor(2.0, requires_grad=True)
+    >>> with tc.no_grad(), tc.enable_grad():
+    ...     (w * 3).requires_grad
+    True
+    """
 
     field, value = "recording", True
 
@@ -119,7 +125,13 @@ class detect_anomaly(_Switch):
 
 
 def is_grad_enabled() -> bool:
-    """Whether operations on this thread are being recorded."""
+    """Whether operations on this thread are being recorded.
+
+    >>> import tinygrad_cnn as tc
+    >>> with tc.no_grad():
+    ...     tc.is_grad_enabled()
+    False
+    """
     return per_thread.context.recording
 
 
@@ -153,7 +165,8 @@ def composition(function: Callable[P, R]) -> Callable[P, R]:
     which the nodes hold themselves.
     """
     name = function.__name__
-    names = tuple(inspect.signature(function).parameters)
+    code = function.__code__
+    names = code.co_varnames[: code.co_argcount]  # inspect takes long to import
 
     @functools.wraps(function)
     def recorded(*args: P.args, **kwargs: P.kwargs) -> R:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import linecache
-from pathlib import Path
+import os.path
 from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 # The marker of a vertex whose gradient is passed on and not kept.
 DISCARD: Final[Any] = object()
 
-_PACKAGE = Path(__file__).parent.parent
+_PACKAGE = os.path.dirname(os.path.dirname(__file__))
 # Where operations are defined, not used: the source line of a node lies outside of these.
 _INTERNAL = tuple(
-    str(_PACKAGE / part) for part in ("_core", "ops", "functional", "nn", "_methods.py")
+    os.path.join(_PACKAGE, part) for part in ("_core", "ops", "functional", "nn", "_methods.py")
 )
 
 

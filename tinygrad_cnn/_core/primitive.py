@@ -136,10 +136,9 @@ def apply(primitive: Primitive, *args: Any, **params: Any) -> Tensor:
         try:
             ans = primitive.forward(*arrays, **params)
         except ValueError as error:
-            if primitive.unbroadcast is None:
+            if "could not be broadcast" not in str(error):
                 raise
-            shapes = " and ".join(str(np.shape(a)) for a in arrays)
-            raise ShapeError(f"{primitive.name} of shapes {shapes}: {error}") from None
+            raise ShapeError(f"{primitive.name}: {error}") from None  # names the shapes
     if type(ans) is np.ndarray and not ans.shape:
         ans = ans[()]
     if not any_tensor:
@@ -173,7 +172,10 @@ def binary_operator(primitive: Primitive) -> Callable[[Any, Any], Tensor]:
             y_data, y_node = y.data, y.node
         elif type(y) not in _ARRAYS:
             y_data = raw(y)
-        ans = forward(x_data, y_data)
+        try:
+            ans = forward(x_data, y_data)
+        except ValueError:
+            return apply(primitive, x, y)  # raises the error that names the operation
         if type(ans) is np.ndarray and not ans.shape:
             ans = ans[()]
         result = Tensor.__new__(Tensor)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import shutil
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from .. import functional
 from .._core.backprop import consumers_first
 from .._core.context import Scope
 from .._core.node import Leaf, Node
@@ -149,10 +151,21 @@ def _caption(node: Node, key: Hashable) -> tuple[str, ...]:
     if isinstance(node, Leaf):
         return (node.name or "variable", _shape_text(node.ans.shape))
     if isinstance(key, Scope):
-        settings = ", ".join(f"{name}={value}" for name, value in key.params.items())
         where = f"{key.parent.name}: " if key.parent else ""
+        settings = ", ".join(_settings(key))
         return (f"{where}{key.name}", settings) if settings else (f"{where}{key.name}",)
     return (node.primitive.name,)  # type: ignore[union-attr]
+
+
+def _settings(scope: Scope) -> Iterator[str]:
+    """The settings of a call that differ from the defaults, equal pairs as one number."""
+    function = getattr(functional, scope.name, None)
+    known = inspect.signature(function).parameters if callable(function) else {}
+    for name, value in scope.params.items():
+        if isinstance(value, tuple) and len(set(value)) == 1:
+            value = value[0]
+        if name not in known or known[name].default != value:
+            yield f"{name}={value}"
 
 
 def _shape_text(shape: Shape) -> str:

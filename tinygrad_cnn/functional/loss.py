@@ -10,7 +10,7 @@ from .._core.context import composition
 from .._core.tensor import Tensor, as_tensor, raw
 from ..errors import ArgumentError, DtypeError, ShapeError
 from ..ops import expand_dims, maximum, squeeze, sum, take_along_axis, where
-from ..typing import Array, TensorLike
+from ..typing import Array, DTypeLike, TensorLike
 from .activation import log_softmax
 from .reduction import mean
 
@@ -78,14 +78,15 @@ def nll_loss(
     losses = -squeeze(picked, axis)
     if weight is None and counted.all():
         return _reduced(losses, reduction)
-    weights = counted if weight is None else counted * _class_weights(weight, shape[axis])[index]
-    weights = weights.astype(losses.dtype)
+    weights = counted.astype(losses.dtype)
+    if weight is not None:
+        weights = weights * _class_weights(weight, shape[axis], losses.dtype)[index]
     losses = where(counted, losses, 0.0)  # -inf times the weight 0 would be NaN
     return _reduced(losses * weights, reduction, weights)
 
 
-def _class_weights(weight: TensorLike, classes: int) -> Array:
-    weights = np.asarray(raw(weight))
+def _class_weights(weight: TensorLike, classes: int, dtype: DTypeLike) -> Array:
+    weights = np.asarray(raw(weight), dtype)
     if weights.shape != (classes,):
         raise ShapeError(f"weight has shape {weights.shape}, there are {classes} classes")
     return weights
@@ -147,9 +148,9 @@ def _uniform_cross_entropy(
     counted = (labels != ignore_index).astype(logp.dtype)
     terms, classes = logp, logp.shape[axis]
     if weight is not None:
-        terms = logp * _along(_class_weights(weight, classes), axis, logp.ndim)
-        index = np.where(counted, labels, 0)
-        weights = _class_weights(weight, classes)[index] * counted
+        per_class = _class_weights(weight, classes, logp.dtype)
+        terms = logp * _along(per_class, axis, logp.ndim)
+        weights = per_class[np.where(counted, labels, 0)] * counted
     else:
         weights = counted
     return _reduced(-mean(terms, axis) * counted, reduction, weights)
@@ -164,7 +165,8 @@ def _soft_cross_entropy(
         target = target * (1.0 - smoothing) + smoothing / classes
     terms = logp * target
     if weight is not None:
-        terms = terms * _along(_class_weights(weight, classes), axis, logp.ndim)
+        per_class = _class_weights(weight, classes, logp.dtype)
+        terms = terms * _along(per_class, axis, logp.ndim)
     return _reduced(-sum(terms, axis), reduction)
 
 

@@ -1,4 +1,7 @@
-"""Losses as modules: settings at construction, scores and targets at the call."""
+"""Losses as modules: settings at construction, scores and targets at the call.
+
+Settings other than weight and margin go by name: PyTorch has deprecated ones in between.
+"""
 
 from __future__ import annotations
 
@@ -45,6 +48,7 @@ class NLLLoss(_Loss):
     def __init__(
         self,
         weight: TensorLike | None = None,
+        *,
         ignore_index: int = -100,
         reduction: str = "mean",
     ) -> None:
@@ -84,11 +88,12 @@ class CrossEntropyLoss(NLLLoss):
     def __init__(
         self,
         weight: TensorLike | None = None,
+        *,
         ignore_index: int = -100,
         reduction: str = "mean",
         label_smoothing: float = 0.0,
     ) -> None:
-        super().__init__(weight, ignore_index, reduction)
+        super().__init__(weight, ignore_index=ignore_index, reduction=reduction)
         if not 0.0 <= label_smoothing <= 1.0:
             raise ArgumentError(
                 f"CrossEntropyLoss: label_smoothing={label_smoothing}, expected 0 to 1"
@@ -110,7 +115,7 @@ class MSELoss(_Loss):
     tensor(2.)
     """
 
-    def __init__(self, reduction: str = "mean") -> None:
+    def __init__(self, *, reduction: str = "mean") -> None:
         super().__init__(reduction)
 
     def forward(self, x: TensorLike, target: TensorLike) -> Tensor:
@@ -133,7 +138,7 @@ class HingeLoss(_Loss):
     tensor(0.5)
     """
 
-    def __init__(self, margin: float = 1.0, reduction: str = "mean") -> None:
+    def __init__(self, margin: float = 1.0, *, reduction: str = "mean") -> None:
         super().__init__(reduction)
         self.margin = margin
 

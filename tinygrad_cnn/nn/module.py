@@ -84,18 +84,28 @@ class Module:
         name = self._path.rpartition(".")[2] or kind
         context.scope = Scope(name, {"type": kind}, outer, "module")
         try:
-            for hook in tuple(self._forward_pre_hooks.values()):
-                changed = hook(self, args)
-                if changed is not None:
-                    args = changed if isinstance(changed, tuple) else (changed,)
+            if self._forward_pre_hooks:
+                args = self._after_pre_hooks(args)
             output = self.forward(*args, **kwargs)
-            for hook in tuple(self._forward_hooks.values()):
-                changed = hook(self, args, output)
-                if changed is not None:
-                    output = changed
+            if self._forward_hooks:
+                output = self._after_hooks(args, output)
             return output
         finally:
             context.scope = outer
+
+    def _after_pre_hooks(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        for hook in tuple(self._forward_pre_hooks.values()):
+            changed = hook(self, args)
+            if changed is not None:
+                args = changed if isinstance(changed, tuple) else (changed,)
+        return args
+
+    def _after_hooks(self, args: tuple[Any, ...], output: Any) -> Any:
+        for hook in tuple(self._forward_hooks.values()):
+            changed = hook(self, args, output)
+            if changed is not None:
+                output = changed
+        return output
 
     # -- parts -------------------------------------------------------------------------------
 

@@ -27,7 +27,12 @@ _per_thread = _PerThread()
 
 
 def current_conventions() -> Conventions:
-    """The conventions in force on this thread."""
+    """The conventions in force on this thread.
+
+    >>> import tinygrad_cnn as tc
+    >>> tc.current_conventions()
+    Conventions(ties='first', relu_at_zero=0.0)
+    """
     return _per_thread.current
 
 

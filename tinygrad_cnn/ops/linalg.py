@@ -105,7 +105,8 @@ def einsum(subscripts: str, *operands: TensorLike) -> Tensor:
     try:
         return apply(einsum_p, *xs, inputs=tuple(inputs), output=output)
     except ValueError as error:
-        raise ShapeError(f"einsum {subscripts!r}: {error}") from None
+        shapes = [np.shape(raw(x)) for x in operands]
+        raise ShapeError(f"einsum {subscripts!r} on shapes {shapes}: {error}") from None
 
 
 def _lengths(letters: str, x: Any) -> Iterable[tuple[str, int]]:

@@ -1,0 +1,7 @@
+"""The command ``tinygrad-cnn``."""
+
+from __future__ import annotations
+
+from .parser import main
+
+__all__ = ["main"]

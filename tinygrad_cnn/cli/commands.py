@@ -1,0 +1,159 @@
+"""The commands besides ``demo``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import check as checks
+from .. import data, functional, models, nn, optim
+from .. import train as training
+from .._core.context import no_grad
+from .._core.tensor import Tensor
+from ..errors import ArgumentError, MissingExtraError
+from ..random import manual_seed
+from ..typing import Array
+from .files import Trained, load, save
+
+__all__ = ["check", "predict", "summary", "train"]
+
+
+def train(arguments: argparse.Namespace) -> int:
+    """Train a model on a data set and keep its best weights."""
+    folder = Path(arguments.out)
+    learn, validate = _datasets(arguments)
+    channels, height, width = learn.images.shape[1:]
+    manual_seed(arguments.seed)
+    options = {"in_channels": channels, "classes": len(learn.classes)}
+    if arguments.model != "digits":
+        options["image_size"] = height
+    model = models.build(arguments.model, **options)
+    trained = Trained(
+        model, arguments.model, options, arguments.data, tuple(learn.classes),
+        (height, width), tuple(learn.mean), tuple(learn.std),
+    )  # fmt: skip
+    models.summary(model, (1, channels, height, width))  # fails here if the sizes do not fit
+    folder.mkdir(parents=True, exist_ok=True)
+    normalize = data.Normalize(trained.mean, trained.std)
+    steps = data.DataLoader(
+        learn, arguments.batch_size, shuffle=True, transform=normalize, seed=arguments.seed
+    )
+    optimizer = optim.Adam(model.parameters(), lr=arguments.lr)
+    total = arguments.epochs * len(steps)
+    history = training.fit(
+        model,
+        steps,
+        epochs=arguments.epochs,
+        validation=data.DataLoader(validate, 256, transform=normalize),
+        optimizer=optimizer,
+        schedule=optim.OneCycleLR(optimizer, max_lr=arguments.lr, total_steps=total),
+        schedule_every="batch",
+        log=folder / "log.jsonl",
+    )
+    print(history)
+    save(folder / "model.npz", trained)
+    print(f"wrote {folder / 'model.npz'}\nnext: tinygrad-cnn predict {folder / 'model.npz'}")
+    return 0
+
+
+def predict(arguments: argparse.Namespace) -> int:
+    """Classify image files, or the test images of the data set that was trained on."""
+    trained = load(arguments.weights)
+    if not arguments.images:
+        arguments.data, arguments.download = trained.data, False
+        _, test = _datasets(arguments)
+        normalize = data.Normalize(trained.mean, trained.std)
+        loader = data.DataLoader(test, 256, transform=normalize)
+        loss, accuracy = training.evaluate(trained.model, loader)
+        print(f"{len(test)} test images of {trained.data}: accuracy {accuracy:.2%}, loss {loss:.4f}")
+        return 0
+    for path in arguments.images:
+        pixels = _read_image(path, trained)
+        trained.model.eval()
+        with no_grad():
+            chances = functional.softmax(trained.model(Tensor(pixels))).numpy()[0]
+        best = np.argsort(-chances)[: arguments.top]
+        print(f"{path}: " + ", ".join(f"{trained.classes[i]} {chances[i]:.1%}" for i in best))
+    return 0
+
+
+def summary(arguments: argparse.Namespace) -> int:
+    """Print the layers of a model."""
+    model, shape = _model(arguments.model, arguments.input)
+    print(models.summary(model, (1, *shape)))
+    return 0
+
+
+def check(arguments: argparse.Namespace) -> int:
+    """Compare the gradients of a model with central differences."""
+    manual_seed(arguments.seed)
+    model, shape = _model(arguments.model, None)
+    exact = model.double()
+    generator = np.random.default_rng(arguments.seed)
+    images = Tensor(generator.random((4, *shape)))
+    with no_grad():
+        classes = exact(images).shape[-1]
+    labels = generator.integers(0, classes, 4)
+    report = checks.gradcheck(
+        lambda *_: functional.cross_entropy(exact(images), labels),
+        list(exact.parameters()),
+        sample=arguments.sample,
+        seed=arguments.seed,
+    )
+    print(report)
+    print("all gradients agree" if report.ok else "a gradient differs")
+    return 0 if report.ok else 1
+
+
+def _model(name: str, shape: tuple[int, ...] | None) -> tuple[nn.Module, tuple[int, ...]]:
+    """A model by its name or its file, and the shape of one input."""
+    if name.endswith(".npz"):
+        trained = load(name)
+        return trained.model, shape or (len(trained.mean), *trained.size)
+    options: dict[str, Any] = {}
+    if shape is not None:
+        options["in_channels"] = shape[0]
+        if name != "digits":
+            options["image_size"] = shape[1]
+    model = models.build(name, **options)
+    return model, shape or model.input_shape
+
+
+def _datasets(arguments: argparse.Namespace) -> tuple[data.ArrayDataset, data.ArrayDataset]:
+    """The images to learn from and those to judge by."""
+    name, root = arguments.data, arguments.root
+    if name == "digits":
+        return data.Digits("train"), data.Digits("test")
+    known = {"mnist": data.MNIST, "fashion-mnist": data.FashionMNIST, "cifar10": data.CIFAR10}
+    if name in known:
+        made = known[name]
+        download = arguments.download
+        return made(root, "train", download=download), made(root, "test", download=download)
+    if Path(name).is_dir():
+        return data.stratified_split(data.ImageFolder(name))
+    raise ArgumentError(
+        f"no data set is called {name!r}: there are digits, {', '.join(known)}, or a folder that"
+        " holds a folder of images for each class"
+    )
+
+
+def _read_image(path: str, trained: Trained) -> Array:
+    """An image file as the model wants it: (1, C, H, W), normalised."""
+    try:
+        from PIL import Image, UnidentifiedImageError
+    except ImportError:
+        raise MissingExtraError("pillow", "images", "reading an image file") from None
+    height, width = trained.size
+    try:
+        with Image.open(path) as image:
+            scaled = image.convert("L" if len(trained.mean) == 1 else "RGB").resize((width, height))
+    except UnidentifiedImageError:
+        raise ArgumentError(f"{path} is no image that Pillow can read") from None
+    pixels = np.asarray(scaled, np.float32).reshape(height, width, -1) / 255.0  # (H, W, C)
+    normalize = data.Normalize(trained.mean, trained.std)
+    return normalize(pixels.transpose(2, 0, 1)[None])
+
+

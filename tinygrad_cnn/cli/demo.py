@@ -1,0 +1,114 @@
+"""``tinygrad-cnn demo``: from real images to a trained, explained and verified ConvNet."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import check, data, draw, functional, models, nn, optim, train
+from .._core.tensor import Tensor
+from ..check.gradcheck import relative_error
+from ..random import manual_seed
+from ..typing import Array
+
+__all__ = ["demo"]
+
+_COMPARED_IMAGES = 8
+_SAMPLE = 25
+
+
+def demo(arguments: argparse.Namespace) -> int:
+    """Run the demonstration; the exit status is 1 if the gradients do not agree."""
+    folder = Path(arguments.out)
+    folder.mkdir(parents=True, exist_ok=True)
+    manual_seed(arguments.seed)
+    training, held_out = data.Digits("train"), data.Digits("test")
+    model = models.DigitsNet()
+
+    _title("1. A ConvNet in the style of LeNet, for 8x8 digits")
+    print(models.summary(model, (1, *model.input_shape)))
+
+    _title(f"2. Training on {len(training)} digits by real hands, {arguments.epochs} epochs")
+    accuracy = _train(model, training, held_out, arguments, folder)
+    print(f"\ntest accuracy on the {len(held_out)} digits it never saw: {accuracy:.1%}")
+
+    _title("3. Three answers to: what is the gradient?")
+    images, labels = held_out.batch(np.arange(_COMPARED_IMAGES))
+    agree = _compare(model, images.astype(np.float64), labels)
+
+    _title("4. Its graph")
+    loss = functional.cross_entropy(model(Tensor(images)), labels)
+    for zoom in ("functions", "primitives"):
+        print(f"wrote {draw.graph(loss, zoom=zoom).save(folder / f'graph-{zoom}')}")
+    _say_what_is_next(folder)
+    return 0 if agree else 1
+
+
+def _title(text: str) -> None:
+    print(f"\n{text}\n{'=' * len(text)}\n")
+
+
+def _train(
+    model: nn.Module,
+    training: data.ArrayDataset,
+    held_out: data.ArrayDataset,
+    arguments: argparse.Namespace,
+    folder: Path,
+) -> float:
+    """Train, save the weights, and return the accuracy on the held-out digits."""
+    shift = data.RandomShift(1)
+    batches = data.DataLoader(
+        training, batch_size=32, shuffle=True, transform=shift, seed=arguments.seed
+    )
+    optimizer = optim.Adam(model.parameters(), lr=0.005)
+    schedule = optim.CosineAnnealingLR(optimizer, T_max=arguments.epochs)
+    train.fit(
+        model, batches, epochs=arguments.epochs, optimizer=optimizer, schedule=schedule,
+        log=folder / "log.jsonl",
+    )  # fmt: skip
+    _, accuracy = train.evaluate(model, data.DataLoader(held_out, batch_size=256))
+    return accuracy
+
+
+def _compare(model: nn.Module, images: Array, labels: Array) -> bool:
+    """Autograd against the derivation on paper and against central differences, as a table."""
+    exact = model.double()
+    parameters = dict(exact.named_parameters())
+    exact.zero_grad()
+    functional.cross_entropy(exact(Tensor(images)), labels).backward()
+    by_autograd: dict[str, Array] = {n: p.grad.numpy() for n, p in parameters.items() if p.grad}
+
+    hand: Any = importlib.import_module("tinygrad_cnn.hand_derived")
+    weights = {name: parameter.numpy() for name, parameter in parameters.items()}
+    _, by_hand = hand.digits_net_loss(weights, images, labels)
+
+    def loss(*_: Tensor) -> Tensor:
+        return functional.cross_entropy(exact(Tensor(images)), labels)
+
+    report = check.gradcheck(loss, list(parameters.values()), sample=_SAMPLE)
+    print(f"Largest differences, relative, in float64, on {len(images)} images; central")
+    print(f"differences for {_SAMPLE} elements of each parameter.\n")
+    print(f"{'parameter':<14}{'shape':<18}{'hand-derived':>14}{'differences':>14}")
+    worst = 0.0
+    for (name, gradient), row in zip(by_autograd.items(), report.rows, strict=True):
+        error = relative_error(gradient, by_hand[name])
+        worst = max(worst, error)
+        print(f"{name:<14}{gradient.shape!s:<18}{error:>14.1e}{row.error:>14.1e}")
+    agree = worst < 1e-10 and report.ok
+    print("\nAll three agree." if agree else "\nTHEY DIFFER: one of the three is wrong.")
+    return agree
+
+
+def _say_what_is_next(folder: Path) -> None:
+    print(f"""
+Look at   {folder}/graph-functions.svg   one box for each function (.dot without Graphviz)
+          {folder}/graph-primitives.svg  the same graph down to im2col and matmul
+          {folder}/log.jsonl             the figures of every epoch
+Try       tinygrad-cnn demo --seed 1     other weights, another order
+          tinygrad-cnn predict {folder}/model.npz
+          tinygrad-cnn train --help      other data, other models
+Read      examples/compare_hand_derived.py, then change a sign in examples/hand_derived/""")

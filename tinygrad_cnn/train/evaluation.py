@@ -1,0 +1,167 @@
+"""A model on data that it does not learn from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sized
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from .. import functional as F
+from .. import nn
+from .._core.context import detect_anomaly, no_grad
+from .._core.tensor import Tensor
+from ..data import Dataset
+from ..errors import ArgumentError, NonFiniteError
+from ..typing import Array
+from .metrics import predictions
+
+__all__ = ["Batches", "Evaluation", "Loss", "evaluate"]
+
+Batches: TypeAlias = Iterable[tuple[Any, Any]]
+Loss: TypeAlias = Callable[[Any, Any], Tensor]
+
+
+class Evaluation(NamedTuple):
+    """What ``evaluate`` found: means over all examples.
+
+    Attributes:
+        loss: the mean loss.
+        accuracy: from 0 to 1; None where the targets are no classes.
+    """
+
+    loss: float
+    accuracy: float | None
+
+
+@np.errstate(all="ignore")  # the error about a loss says more than NumPy's warning
+def evaluate(model: nn.Module, data: Batches, loss: Loss = F.cross_entropy) -> Evaluation:
+    """The mean loss and the accuracy of a model, in evaluation mode and without recording.
+
+    The model's modes are afterwards as they were.
+
+    Args:
+        model: gives scores (N, C) where there shall be an accuracy.
+        data: pairs of inputs and targets, such as a ``DataLoader`` yields.
+        loss: ``loss(outputs, targets)``, the mean over the batch.
+
+    Raises:
+        ArgumentError: there is no batch.
+        NonFiniteError: the loss of a batch is not finite; the message names the first
+            operation that made such a value, and its source line.
+
+    >>> import numpy as np
+    >>> import tinygrad_cnn as tc
+    >>> batch = np.array([[5.0, 0.0], [5.0, 0.0]]), np.array([0, 1])
+    >>> tc.train.evaluate(tc.nn.Identity(), [batch]).accuracy
+    0.5
+    """
+    check_data("evaluate", data)
+    totals = Totals()
+    with mode(model, training=False), no_grad():
+        for number, (inputs, targets) in enumerate(data, start=1):
+            again = partial(forward, model, loss, inputs, targets)
+            value, hits = again()
+            if not math.isfinite(value.item()):
+                problem = f"evaluate, batch {number}: the loss is {value.item()}"
+                raise first_not_finite(problem, again)
+            totals.add(len(targets), value.item(), hits)
+    totals.check_not_empty("evaluate")
+    return Evaluation(totals.loss, totals.accuracy)
+
+
+def forward(
+    model: nn.Module, loss: Loss, inputs: Any, targets: Any
+) -> tuple[Tensor, Array | None]:
+    """The loss of a batch, and of each label whether it was hit; None without labels."""
+    outputs = model(inputs)
+    value = loss(outputs, targets)
+    found = predictions(outputs, targets)
+    return value, None if found is None else found[0] == found[1]
+
+
+def first_not_finite(problem: str, again: Callable[[], object]) -> NonFiniteError:
+    """The error that names the first operation of ``again()`` with a value that is not finite."""
+    try:
+        with detect_anomaly():
+            again()
+    except NonFiniteError as error:
+        return NonFiniteError(f"{problem}\n{error}")
+    return NonFiniteError(
+        f"{problem}; the same batch once more gave finite values only: does the model depend on"
+        " anything but its parameters, buffers and random generators?"
+    )
+
+
+@contextmanager
+def mode(model: nn.Module, training: bool) -> Iterator[None]:
+    """Train or evaluate inside the block; each module is then back in the mode it had."""
+    before = [(module, module.training) for module in model.modules()]
+    model.train(training)
+    try:
+        yield
+    finally:
+        for module, was_training in before:
+            module.training = was_training
+
+
+@dataclass
+class Totals:
+    """Sums over batches. A loss that ignores labels is the mean of those that count."""
+
+    images: int = 0
+    hits: int | None = None
+    _counted: int = 0
+    _loss: float = 0.0
+
+    def add(self, images: int, loss: float, hits: Array | None) -> None:
+        """Count a batch of so many images with this mean loss."""
+        counted = images if hits is None else hits.size
+        self.images += images
+        self._counted += counted
+        self._loss += loss * counted
+        if hits is not None:
+            self.hits = (self.hits or 0) + int(np.count_nonzero(hits))
+
+    @property
+    def loss(self) -> float:
+        """The mean over the examples."""
+        return self._loss / self._counted
+
+    @property
+    def accuracy(self) -> float | None:
+        """The share of labels that were hit."""
+        return None if self.hits is None else self.hits / self._counted
+
+    def check_not_empty(self, name: str) -> None:
+        """Refuse means over nothing.
+
+        Raises:
+            ArgumentError: there was no example.
+        """
+        if not self._counted:
+            raise ArgumentError(f"{name}: the data gave no batch")
+
+
+def check_data(name: str, data: Any) -> None:
+    """Refuse what yields no batches, or yields them only once.
+
+    Raises:
+        ArgumentError: it does not.
+    """
+    if isinstance(data, Dataset):
+        raise ArgumentError(
+            f"{name}: expected batches, got the data set {data!r:.60}: wrap it in"
+            " DataLoader(…, batch_size=64)"
+        )
+    if not isinstance(data, Iterable) or isinstance(data, Iterator):
+        raise ArgumentError(
+            f"{name}: expected a DataLoader or a list of batches, got {type(data).__name__},"
+            " which can't be read again and again"
+        )
+    if isinstance(data, Sized) and not len(data):
+        raise ArgumentError(f"{name}: {type(data).__name__} has no batch; check its batch size")

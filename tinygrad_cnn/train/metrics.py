@@ -1,0 +1,87 @@
+"""How well scores tell classes apart."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .._core.tensor import Tensor
+from ..errors import ArgumentError, ShapeError
+from ..typing import Array, TensorLike
+
+__all__ = ["accuracy", "confusion_matrix"]
+
+
+def predictions(scores: Any, labels: Any) -> tuple[Array, Array] | None:
+    """The class with the highest score and the label, of all that have a label of at least 0.
+
+    A label below 0 is one that losses ignore. None: these are no scores (N, C, …) with
+    integer labels (N, …).
+    """
+    if not isinstance(scores, (Tensor, np.ndarray)):
+        return None
+    scores, labels = np.asarray(scores), np.asarray(labels)
+    classified = labels.dtype.kind in "iu" and scores.ndim > 1
+    if not classified or labels.shape != scores.shape[:1] + scores.shape[2:]:
+        return None
+    counted = labels >= 0
+    return scores.argmax(1)[counted], labels[counted]
+
+
+def accuracy(scores: TensorLike, labels: TensorLike) -> float:
+    """The share of labels that have the highest score, the first of equal ones.
+
+    Args:
+        scores: (N, C) or (N, C, …).
+        labels: class indices, (N,) or (N, …); those below 0 count for nothing.
+
+    Raises:
+        ShapeError: the two do not fit together, or the labels are no integers.
+        ArgumentError: no label counts.
+
+    >>> import tinygrad_cnn as tc
+    >>> tc.train.accuracy(tc.tensor([[0.1, 0.9], [0.8, 0.2]]), [1, 1])
+    0.5
+    """
+    predicted, expected = _checked("accuracy", scores, labels)
+    if not expected.size:
+        raise ArgumentError(f"accuracy: none of {np.size(labels)} labels is 0 or more")
+    return float(np.mean(predicted == expected))
+
+
+def confusion_matrix(scores: TensorLike, labels: TensorLike) -> Array:
+    """How often each class (row) was taken for each class (column), (C, C) counts.
+
+    Args:
+        scores: (N, C) or (N, C, …).
+        labels: class indices, (N,) or (N, …); those below 0 count for nothing.
+
+    Raises:
+        ShapeError: the two do not fit together, or the labels are no integers.
+        ArgumentError: a label has no score.
+
+    >>> import tinygrad_cnn as tc
+    >>> tc.train.confusion_matrix(tc.tensor([[0.1, 0.9], [0.8, 0.2]]), [1, 1])
+    array([[0, 0],
+           [1, 1]])
+    """
+    predicted, expected = _checked("confusion_matrix", scores, labels)
+    classes = np.shape(scores)[1]
+    if expected.size and expected.max() >= classes:
+        raise ArgumentError(
+            f"confusion_matrix: label {expected.max()}, the scores are for classes 0 to"
+            f" {classes - 1}"
+        )
+    counts = np.bincount(expected * classes + predicted, minlength=classes**2)
+    return counts.reshape(classes, classes)
+
+
+def _checked(name: str, scores: TensorLike, labels: TensorLike) -> tuple[Array, Array]:
+    found = predictions(np.asarray(scores), labels)
+    if found is None:
+        raise ShapeError(
+            f"{name}: scores {np.shape(scores)} and {np.asarray(labels).dtype} labels"
+            f" {np.shape(labels)}: expected (N, C, …) and integers (N, …)"
+        )
+    return found
