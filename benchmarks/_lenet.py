@@ -159,5 +159,5 @@ def losses(engine: str, steps: int) -> list[float]:
 
 
 def turn(engine: str, calls: int) -> float:
-    """The seconds of a step: the median of some calls after two that are not timed."""
-    return seconds(step_of(engine), calls, untimed=2)
+    """The seconds of a step: the median of some calls after a few that are not timed."""
+    return seconds(step_of(engine), calls, untimed=4)

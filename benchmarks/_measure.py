@@ -28,6 +28,8 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+# For other engines, the setting of glibc that tinygrad_cnn makes for itself (_core/allocator.py).
+KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**30)}
 
 
 class Spread(NamedTuple):

@@ -95,13 +95,13 @@ def test_against_another_implementation() -> None:
     def theirs(x: Any) -> Any:
         return (torch.exp(torch.tanh(torch.tensor(A) @ x)) ** 2).sum()
 
+    hessian = func.jacrev(func.grad(theirs))  # torch's forward mode warns of its own accord
     x, v = torch.tensor(X), torch.tensor(V)
     close(tc.grad(ours)(X), func.grad(theirs)(x))
-    close(tc.hessian(ours)(X), func.hessian(theirs)(x))
-    close(tc.hvp(ours, X, V), func.hessian(theirs)(x) @ v)
-    close(tc.jacobian(tc.hessian(ours))(X), func.jacrev(func.hessian(theirs))(x))
-    for a, b in zip(tc.jvp(ours, (X,), (V,)), func.jvp(theirs, (x,), (v,)), strict=True):
-        close(a, b)
+    close(tc.hessian(ours)(X), hessian(x))
+    close(tc.hvp(ours, X, V), hessian(x) @ v)
+    close(tc.jacobian(tc.hessian(ours))(X), func.jacrev(hessian)(x))
+    close(tc.jvp(ours, (X,), (V,))[1], func.grad(theirs)(x) @ v)
 
 
 # -- nesting --------------------------------------------------------------------------------

@@ -84,7 +84,7 @@ def backpropagate(
             if visit is not None:
                 visit(node, g, contributions)
             if inner and not retain_graph:
-                node.args = node.ans = None
+                node.release()
     return found
 
 

@@ -155,7 +155,7 @@ def scope(name: str, kind: str = "function", **params: Any) -> Iterator[Scope]:
         context.scope = outer
 
 
-_SETTING = (int, float, str, bool, tuple, list, type(None), np.dtype, type)
+_SETTING = (int, float, str, bool, tuple, type(None), np.dtype, type)
 
 
 def composition(function: Callable[P, R]) -> Callable[P, R]:

@@ -22,7 +22,8 @@ DISCARD: Final[Any] = object()
 _PACKAGE = os.path.dirname(os.path.dirname(__file__))
 # Where operations are defined, not used: the source line of a node lies outside of these.
 _INTERNAL = tuple(
-    os.path.join(_PACKAGE, part) for part in ("_core", "ops", "functional", "nn", "_methods.py")
+    os.path.join(_PACKAGE, part)
+    for part in ("_core", "ops", "functional", "nn", "train", "_methods.py")
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import shutil
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -115,7 +115,8 @@ def graph(y: Tensor, zoom: Zoom = "functions") -> GraphView:
     if y.node is None:
         raise GraphError("draw.graph: this Tensor was not recorded: nothing requires a gradient")
     nodes = consumers_first([y.node])[::-1]
-    keys = {node: _fold(node, zoom) for node in nodes}
+    containers = _containers(nodes)
+    keys = {node: _fold(node, zoom, containers) for node in nodes}
     boxes: dict[Hashable, Box] = {}
     edges: dict[tuple[Any, Any], Shape] = {}
     for node in nodes:
@@ -131,27 +132,40 @@ def graph(y: Tensor, zoom: Zoom = "functions") -> GraphView:
     return GraphView(boxes, edges)
 
 
-def _fold(node: Node, zoom: Zoom) -> Hashable:
+def _fold(node: Node, zoom: Zoom, containers: set[Scope]) -> Hashable:
     """The box that a vertex belongs to: itself, or the scope that it is folded into.
 
-    Functions fold to the outermost function below the innermost module, layers to that module.
+    Functions fold to the outermost function below the innermost module; layers to that module,
+    unless it contains other modules, which its box would have to surround.
     """
-    if zoom == "primitives" or node.scope is None:
+    if zoom == "primitives":
         return node
     function, scope = None, node.scope
-    while scope.kind != "module":
-        function = scope
-        if scope.parent is None:
-            return function
-        scope = scope.parent
-    return scope if zoom == "layers" or function is None else function
+    while scope is not None and scope.kind != "module":
+        function, scope = scope, scope.parent
+    if zoom == "layers" and scope is not None and scope not in containers:
+        return scope
+    return function or node
+
+
+def _containers(nodes: Iterable[Node]) -> set[Scope]:
+    """The modules that called other modules."""
+    found = set()
+    for node in nodes:
+        scope, inside = node.scope, False
+        while scope is not None:
+            if inside and scope.kind == "module":
+                found.add(scope)
+            inside = inside or scope.kind == "module"
+            scope = scope.parent
+    return found
 
 
 def _caption(node: Node, key: Hashable) -> tuple[str, ...]:
     if isinstance(node, Leaf):
         return (node.name or "variable", _shape_text(node.ans.shape))
     if isinstance(key, Scope):
-        where = f"{key.parent.name}: " if key.parent else ""
+        where = f"{key.parent.name}: " if key.parent and key.parent.parent else ""
         settings = ", ".join(_settings(key))
         return (f"{where}{key.name}", settings) if settings else (f"{where}{key.name}",)
     return (node.primitive.name,)  # type: ignore[union-attr]
@@ -159,6 +173,9 @@ def _caption(node: Node, key: Hashable) -> tuple[str, ...]:
 
 def _settings(scope: Scope) -> Iterator[str]:
     """The settings of a call that differ from the defaults, equal pairs as one number."""
+    if scope.kind == "module":
+        yield str(scope.params.get("type", ""))
+        return
     function = getattr(functional, scope.name, None)
     known = inspect.signature(function).parameters if callable(function) else {}
     for name, value in scope.params.items():

@@ -10,13 +10,12 @@ from .._core.context import composition
 from .._core.primitive import apply
 from .._core.tensor import Tensor, as_tensor
 from ..errors import ArgumentError
-from ..ops import current_conventions, erf, exp, sum, where
+from ..ops import current_conventions, erf, exp, log, sum, where
 from ..ops import sigmoid as sigmoid
 from ..ops import tanh as tanh
 from ..ops._axes import normalize_axis
 from ..ops.arithmetic import maximum_p
-from ..typing import TensorLike
-from .reduction import logsumexp
+from ..typing import Array, TensorLike
 
 __all__ = ["gelu", "leaky_relu", "log_softmax", "relu", "sigmoid", "softmax", "tanh"]
 
@@ -79,10 +78,7 @@ def softmax(x: TensorLike, axis: int = -1) -> Tensor:
     >>> tc.functional.softmax(tc.tensor([1000.0, 1000.0]))
     tensor([0.5, 0.5])
     """
-    x = as_tensor(x)
-    axis = normalize_axis(axis, x.ndim, "softmax")
-    # Shifting all scores changes nothing, so the shift is a constant.
-    weights = exp(x - np.max(x.data, axis=axis, keepdims=True))
+    weights = exp(_shifted(x, axis, "softmax"))
     return weights / sum(weights, axis, keepdims=True)
 
 
@@ -94,5 +90,17 @@ def log_softmax(x: TensorLike, axis: int = -1) -> Tensor:
     >>> tc.functional.log_softmax(tc.tensor([1000.0, -1000.0]))
     tensor([    0., -2000.])
     """
+    # x - logsumexp(x) would round small differences away where all scores are large
+    shifted = _shifted(x, axis, "log_softmax")
+    return shifted - log(sum(exp(shifted), axis, keepdims=True))
+
+
+def _shifted(x: TensorLike, axis: int, name: str) -> Tensor:
+    """x minus its largest element along the axis, which softmax does not change by.
+
+    The shift is a constant: no gradient goes through it.
+    """
     x = as_tensor(x)
-    return x - logsumexp(x, axis, keepdims=True)
+    axis = normalize_axis(axis, x.ndim, name)
+    largest: Array = np.max(x.data, axis=axis, keepdims=True)
+    return x - largest

@@ -5,25 +5,28 @@
 >>> model = tc.models.DigitsNet(generator=tc.manual_seed(0))
 >>> train = DataLoader(Digits("train"), batch_size=32, shuffle=True, seed=0)
 >>> test = DataLoader(Digits("test"), batch_size=256)
->>> history = tc.train.fit(model, train, epochs=1, validation=test)
->>> history.best.validation_accuracy > 0.8
+>>> adam = tc.optim.Adam(model.parameters(), lr=0.01)
+>>> history = tc.train.fit(model, train, epochs=2, validation=test, optimizer=adam)
+>>> history.best.validation_accuracy > 0.9
 True
 """
 
 from __future__ import annotations
 
 from .callbacks import Callback, EarlyStopping
-from .evaluation import Evaluation, evaluate
+from .evaluation import Batches, Evaluation, Loss, evaluate
 from .history import Epoch, History
 from .loop import fit
 from .metrics import accuracy, confusion_matrix
 
 __all__ = [
+    "Batches",
     "Callback",
     "EarlyStopping",
     "Epoch",
     "Evaluation",
     "History",
+    "Loss",
     "accuracy",
     "confusion_matrix",
     "evaluate",

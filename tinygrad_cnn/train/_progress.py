@@ -6,9 +6,9 @@ from collections.abc import Sized
 from typing import Any
 
 from .evaluation import Batches, Evaluation, Totals
-from .history import percentage
 
-_FORMAT = "{desc} {percentage:3.0f} %|{bar:20}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
+# The bar itself gives way to the numbers: without validation they fit into 80 columns.
+_FORMAT = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
 
 
 class ProgressBar:
@@ -54,5 +54,5 @@ class ProgressBar:
 
 
 def _pair(means: Totals | Evaluation) -> str:
-    hits = "" if means.accuracy is None else f", accuracy {percentage(means.accuracy)}"
+    hits = "" if means.accuracy is None else f", acc. {100 * means.accuracy:.1f}%"
     return f"loss {means.loss:.4f}{hits}"

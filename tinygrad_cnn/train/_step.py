@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -30,13 +29,15 @@ class Step:
         optimizer: Optimizer,
         clip_norm: float | None,
         schedule: LRScheduler | None,
+        schedule_every: str,
     ) -> None:
         self.model, self.loss, self.optimizer = model, loss, optimizer
-        self.clip_norm, self.schedule = clip_norm, schedule
+        self.clip_norm, self.schedule, self.schedule_every = clip_norm, schedule, schedule_every
         self.learning_rate = math.nan
-        self.zero_grad()
+        self._parameters = dict(model.named_parameters())
+        self._volatile = _Volatile(model)
+        self._zero_grad()
 
-    @np.errstate(all="ignore")  # the error about a loss says more than NumPy's warning
     def __call__(self, inputs: Any, targets: Any) -> tuple[float, Array | None]:
         """The loss, and of each label whether it was hit before the update.
 
@@ -44,72 +45,96 @@ class Step:
             NonFiniteError: the loss or a gradient is not finite. After this and any other
                 error the weights and buffers are as they were before the batch.
         """
-        before = _Snapshot(self.model)
+        self._volatile.save()
         try:
             value, hits = self._differentiate(inputs, targets)
             problem = self._problem(value)
             if problem:
-                before.restore()  # so that dropout and batch norm do the same again
+                self._volatile.restore()  # so that dropout and batch norm do the same again
                 again = partial(self._differentiate, inputs, targets)
                 raise first_not_finite(problem, again)
             if self.clip_norm is not None:
-                clip_grad_norm_(self.model.parameters(), self.clip_norm)
+                clip_grad_norm_(self._parameters.values(), self.clip_norm)
             self.optimizer.step()
         except BaseException:
-            before.restore()
+            self._volatile.restore()
             raise
         finally:
-            self.zero_grad()
+            self._zero_grad()
         self.learning_rate = self.optimizer.param_groups[0]["lr"]
-        if self.schedule is not None:
+        if self.schedule is not None and self.schedule_every == "batch":
             self.schedule.step()
         return value, hits
 
-    def zero_grad(self) -> None:
-        """Drop the gradients, also of parameters that only the model or the optimiser has."""
+    def end_epoch(self) -> None:
+        """Move a schedule on that counts epochs."""
+        if self.schedule is not None and self.schedule_every == "epoch":
+            self.schedule.step()
+
+    def settings(self) -> dict[str, Any]:
+        """What a log says about the run."""
+        groups = self.optimizer.param_groups
+        return {
+            "model": type(self.model).__name__,
+            "parameters": sum(parameter.size for parameter in self.model.parameters()),
+            "loss": getattr(self.loss, "__name__", type(self.loss).__name__),
+            "optimizer": type(self.optimizer).__name__,
+            "groups": [{k: v for k, v in group.items() if k != "params"} for group in groups],
+            "schedule": None if self.schedule is None else type(self.schedule).__name__,
+            "schedule_every": self.schedule_every,
+            "clip_norm": self.clip_norm,
+        }
+
+    def _zero_grad(self) -> None:
         self.optimizer.zero_grad()
-        self.model.zero_grad()
+        for parameter in self._parameters.values():  # the optimiser may not have all of them
+            if parameter.grad is not None:
+                parameter.grad = None
 
     def _differentiate(self, inputs: Any, targets: Any) -> tuple[float, Array | None]:
         # The graph dies with this call: the next one is built when its memory is free again.
-        value, hits = forward(self.model, self.loss, inputs, targets)
-        value.backward()
+        with np.errstate(all="ignore"):  # an error will say more than NumPy's warning
+            value, hits = forward(self.model, self.loss, inputs, targets)
+            value.backward()
         return float(value.item()), hits
 
     def _problem(self, value: float) -> str:
         """What is not finite. A finite loss can have infinite gradients."""
         if not math.isfinite(value):
             return f"the loss is {value}"
-        for name, parameter in self.model.named_parameters():
+        for name, parameter in self._parameters.items():
             if parameter.grad is not None and not np.isfinite(parameter.grad.data).all():
                 return f"the loss is {value:.4g}, but the gradient of {name} is not finite"
         return ""
 
 
-class _Snapshot:
-    """What a forward pass changes: the state of random generators, and buffers."""
+class _Volatile:
+    """What a forward pass changes: buffers, and the state of random generators."""
 
     def __init__(self, model: nn.Module) -> None:
         modules = list(model.modules())
-        self._generators = [(g, g.bit_generator.state) for g in _generators(modules)]
-        self._buffers = [
-            (module, name, buffer, buffer.data.copy())
-            for module in modules
-            for name in module._buffers
-            if (buffer := vars(module).get(name)) is not None
-        ]
+        held = (value for module in modules for value in vars(module).values())
+        self._generators = [value for value in held if isinstance(value, np.random.Generator)]
+        self._places = [(module, name) for module in modules for name in module._buffers]
+        self._saved: tuple[list[Any], list[Any]] = [], []
+
+    def save(self) -> None:
+        """Remember the present state."""
+        generators = [default_generator(), *self._generators]
+        buffers = ((module, name, getattr(module, name)) for module, name in self._places)
+        self._saved = (
+            [(generator, generator.bit_generator.state) for generator in generators],
+            [
+                (*place, buffer, buffer.data.copy())
+                for *place, buffer in buffers
+                if buffer is not None
+            ],
+        )
 
     def restore(self) -> None:
-        for generator, state in self._generators:
+        """Go back to the remembered state."""
+        for generator, state in self._saved[0]:
             generator.bit_generator.state = state
-        for module, name, buffer, data in self._buffers:
+        for module, name, buffer, data in self._saved[1]:
             buffer.data = data.copy()
             setattr(module, name, buffer)
-
-
-def _generators(modules: list[nn.Module]) -> Iterator[np.random.Generator]:
-    yield default_generator()
-    for module in modules:
-        for value in vars(module).values():
-            if isinstance(value, np.random.Generator):
-                yield value

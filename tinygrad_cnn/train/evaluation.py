@@ -38,7 +38,6 @@ class Evaluation(NamedTuple):
     accuracy: float | None
 
 
-@np.errstate(all="ignore")  # the error about a loss says more than NumPy's warning
 def evaluate(model: nn.Module, data: Batches, loss: Loss = F.cross_entropy) -> Evaluation:
     """The mean loss and the accuracy of a model, in evaluation mode and without recording.
 
@@ -62,7 +61,8 @@ def evaluate(model: nn.Module, data: Batches, loss: Loss = F.cross_entropy) -> E
     """
     check_data("evaluate", data)
     totals = Totals()
-    with mode(model, training=False), no_grad():
+    # An error about a loss says more than NumPy's warning.
+    with mode(model, training=False), no_grad(), np.errstate(all="ignore"):
         for number, (inputs, targets) in enumerate(data, start=1):
             again = partial(forward, model, loss, inputs, targets)
             value, hits = again()
@@ -74,9 +74,7 @@ def evaluate(model: nn.Module, data: Batches, loss: Loss = F.cross_entropy) -> E
     return Evaluation(totals.loss, totals.accuracy)
 
 
-def forward(
-    model: nn.Module, loss: Loss, inputs: Any, targets: Any
-) -> tuple[Tensor, Array | None]:
+def forward(model: nn.Module, loss: Loss, inputs: Any, targets: Any) -> tuple[Tensor, Array | None]:
     """The loss of a batch, and of each label whether it was hit; None without labels."""
     outputs = model(inputs)
     value = loss(outputs, targets)

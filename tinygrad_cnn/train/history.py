@@ -99,15 +99,14 @@ def _cells(row: Epoch) -> tuple[str, ...]:
     return (
         str(row.epoch),
         f"{row.loss:.4f}",
-        percentage(row.accuracy),
+        _percentage(row.accuracy),
         "-" if row.validation_loss is None else f"{row.validation_loss:.4f}",
-        percentage(row.validation_accuracy),
+        _percentage(row.validation_accuracy),
         f"{row.seconds:.1f}",
         f"{row.images_per_second:,.0f}",
         f"{row.learning_rate:.3g}",
     )
 
 
-def percentage(share: float | None) -> str:
-    """A share for people: 0.5 as ``50.00 %``."""
+def _percentage(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.2f} %"

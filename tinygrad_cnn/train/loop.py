@@ -11,10 +11,9 @@ from .. import nn
 from ..errors import NonFiniteError, TinygradCnnError
 from ..optim import LRScheduler, Optimizer
 from ..random import manual_seed
-from ._best import BestModel
-from ._files import PathLike
+from ._checks import check_loop, matching_optimizer
+from ._files import BestModel, EpochLog, PathLike
 from ._progress import ProgressBar
-from ._settings import check_arguments, log_settings, matching_optimizer
 from ._step import Step
 from .callbacks import Callback
 from .evaluation import Batches, Loss, Totals, evaluate, mode
@@ -41,7 +40,100 @@ def fit(
     progress: bool | None = None,
     seed: int | None = None,
 ) -> History:
-    """Train a model and keep its best weights, also when Ctrl-C ends the run early.
+    """Train a model and keep its best weights, also where Ctrl-C ends the run.
 
-    ...
+    Args:
+        model: the module to train; ``train()`` is called, its modes are restored in the end.
+        data: pairs of inputs and targets, such as a ``DataLoader`` yields.
+        epochs: passes over the data.
+        validation: such data, evaluated after every epoch.
+        optimizer: by default that of the schedule, or else Adam with lr 0.001.
+        loss: ``loss(outputs, targets)``, the mean over the batch.
+        schedule, schedule_every: moved on after every "epoch" or "batch".
+        clip_norm: the largest norm of all gradients together.
+        keep_best: whether the model ends with the weights of its best validated epoch.
+        callbacks: called as ``callback(history, model)`` after every epoch; True ends the run.
+        log: a JSONL file: a line with the settings is appended, then one for each epoch.
+        checkpoint: an .npz file for the ``state_dict()`` of the best (else the last) epoch.
+        progress: whether to show a progress bar; by default on a terminal.
+        seed: passed to ``tc.manual_seed``, so that dropout is repeatable.
+
+    Raises:
+        ArgumentError: an argument does not fit; nothing is changed.
+        NonFiniteError: a loss or gradient is not finite, with the first operation that made
+            such a value and its source line. The model keeps the weights before that batch.
+
+    >>> import numpy as np, tinygrad_cnn as tc
+    >>> batch = np.eye(2, dtype=np.float32), np.array([0, 1])
+    >>> len(tc.train.fit(tc.nn.Linear(2, 2), [batch], epochs=3))
+    3
     """
+    optimizer = matching_optimizer(model, optimizer, schedule)
+    check_loop(data, validation, epochs, schedule_every, clip_norm, (log, checkpoint))
+    if seed is not None:
+        manual_seed(seed)
+    step = Step(model, loss, optimizer, clip_norm, schedule, schedule_every)
+    best = BestModel(model, checkpoint, keep_best and validation is not None)
+    if log is not None:
+        callbacks = [EpochLog(log, step, epochs=epochs, seed=seed), *callbacks]
+    with mode(model, training=True):
+        return _run(step, data, validation, epochs, callbacks, best, progress)
+
+
+def _run(
+    step: Step,
+    data: Batches,
+    validation: Batches | None,
+    epochs: int,
+    callbacks: Sequence[Callback],
+    best: BestModel,
+    progress: bool | None,
+) -> History:
+    history = History()
+    try:
+        for number in range(1, epochs + 1):
+            with ProgressBar(f"epoch {number}/{epochs}", data, progress) as bar:
+                row = _epoch(number, step, data, validation, bar)
+            if history.best is None or row.rank > history.best.rank:
+                best.save()
+            history.epochs.append(row)
+            verdicts = [callback(history, step.model) for callback in callbacks]
+            if any(verdicts):
+                break
+            step.end_epoch()
+    except KeyboardInterrupt:
+        history.interrupted = True
+        if validation is None or not history.epochs:  # nothing better than what there is now
+            best.save()
+    best.restore()
+    return history
+
+
+def _epoch(
+    number: int, step: Step, data: Batches, validation: Batches | None, bar: ProgressBar
+) -> Epoch:
+    """Train on all batches, then evaluate."""
+    start, totals = perf_counter(), Totals()
+    for batch, (inputs, targets) in enumerate(data, start=1):
+        try:
+            totals.add(len(targets), *step(inputs, targets))
+        except NonFiniteError as error:
+            raise NonFiniteError(f"epoch {number}, batch {batch}: {error}") from error
+        except TinygradCnnError as error:
+            error.add_note(f"in epoch {number}, batch {batch}")
+            raise
+        bar.advance(totals)
+    totals.check_not_empty("fit")
+    seconds = perf_counter() - start
+    found = None if validation is None else evaluate(step.model, validation, step.loss)
+    bar.finish(totals, found)
+    return Epoch(
+        epoch=number,
+        loss=totals.loss,
+        accuracy=totals.accuracy,
+        validation_loss=None if found is None else found.loss,
+        validation_accuracy=None if found is None else found.accuracy,
+        seconds=seconds,
+        images_per_second=totals.images / seconds,
+        learning_rate=step.learning_rate,
+    )

@@ -1,0 +1,60 @@
+"""What keeping freed memory is worth: the eager LeNet-5 step with and without it.
+
+Two fresh processes take turns, one with TINYGRAD_CNN_KEEP_MEMORY=0, which leaves glibc's
+allocator alone, one with the package's default; page faults are counted by the kernel.
+"""
+
+from __future__ import annotations
+
+import resource
+from contextlib import ExitStack
+
+import _lenet
+from _measure import Report, arguments, cores, milliseconds, paired, process, ratio
+
+ENGINE = "tinygrad_cnn"
+ROUNDS, CALLS, COUNTED = 15, 15, 20
+
+
+def page_faults() -> float:
+    """The page faults of a step."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    _lenet.losses(ENGINE, COUNTED)
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) / COUNTED
+
+
+def main() -> None:
+    """Measure, print, write."""
+    options = arguments(__doc__).parse_args()
+    report = Report(
+        "Training step of LeNet-5 by allocator setting, median (quartiles)",
+        (),
+        batch=_lenet.BATCH,
+        rounds=ROUNDS,
+        calls_per_round=CALLS,
+    )
+    for threads in sorted({1, cores()}):
+        with ExitStack() as stack:
+            settings = {
+                f"TINYGRAD_CNN_KEEP_MEMORY={value}": stack.enter_context(
+                    process(threads, TINYGRAD_CNN_KEEP_MEMORY=value)
+                )
+                for value in "01"
+            }
+            turns = {
+                name: lambda e=executor: e.submit(_lenet.turn, ENGINE, CALLS).result()
+                for name, executor in settings.items()
+            }
+            times = paired(turns, ROUNDS)
+            faults = {name: e.submit(page_faults).result() for name, e in settings.items()}
+        off, on = times.values()
+        report.table(
+            (f"{threads} threads", "ms per step", "page faults per step"),
+            [(name, milliseconds(times[name]), faults[name]) for name in times],
+        )
+        report.note(f"kept / given back: {ratio(on, off)}")
+    report.write(options.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""The command line, as a user types it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tinygrad_cnn.cli import main
+
+
+def run(capsys, *arguments):
+    status = main(arguments)
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def test_help_names_every_command_and_an_example(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["--help"])
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    assert all(f"tinygrad-cnn {name}" in text for name in ("demo", "train", "predict", "check"))
+
+
+@pytest.mark.parametrize("command", ["demo", "train", "predict", "summary", "check"])
+def test_every_command_explains_itself(capsys, command):
+    with pytest.raises(SystemExit) as stop:
+        main([command, "--help"])
+    assert stop.value.code == 0
+    assert len(capsys.readouterr().out) > 300
+
+
+def test_it_runs_as_a_module():
+    command = [sys.executable, "-m", "tinygrad_cnn", "summary", "lenet5", "--input", "1,28,28"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "61,706" in done.stdout
+
+
+def test_summary_uses_the_sizes_given(capsys):
+    status, out, _ = run(capsys, "summary", "convnetjs", "--input", "3,32,32")
+    assert status == 0
+    assert "(1, 8, 32, 32)" in out
+
+
+def test_check_compares_every_parameter(capsys):
+    status, out, _ = run(capsys, "check", "digits", "--sample", "2")
+    assert status == 0
+    assert "conv1.weight" in out
+    assert "all gradients agree" in out
+
+
+def test_train_then_predict(capsys, tmp_path):
+    out_folder = tmp_path / "run"
+    status, _, _ = run(capsys, "train", "--epochs", "1", "--out", str(out_folder))
+    assert status == 0
+    lines = (out_folder / "log.jsonl").read_text().splitlines()
+    assert all(json.loads(line) for line in lines)
+    status, out, _ = run(capsys, "predict", str(out_folder / "model.npz"))
+    assert status == 0
+    accuracy = float(out.split("accuracy ")[1].split("%")[0])
+    assert accuracy > 50
+
+    image_module = pytest.importorskip("PIL.Image")
+    picture = tmp_path / "black.png"
+    image_module.fromarray(np.zeros((20, 20), np.uint8)).save(picture)
+    status, out, _ = run(capsys, "predict", str(out_folder / "model.npz"), str(picture))
+    assert status == 0
+    assert "%" in out
+
+
+def test_a_folder_of_images_is_a_data_set(capsys, tmp_path, rng):
+    image_module = pytest.importorskip("PIL.Image")
+    for number, name in enumerate(["dark", "light"]):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        for i in range(10):
+            pixels = rng.integers(0, 100, (12, 12, 3)) + 150 * number
+            picture = image_module.fromarray(pixels.astype(np.uint8))
+            picture.save(tmp_path / "images" / name / f"{i}.png")
+    arguments = ("--data", str(tmp_path / "images"), "--model", "convnetjs", "--epochs", "2")
+    status, _, err = run(capsys, "train", *arguments, "--out", str(tmp_path / "run"))
+    assert (status, err) == (0, "")
+    one = tmp_path / "images" / "light" / "0.png"
+    status, out, _ = run(capsys, "predict", str(tmp_path / "run" / "model.npz"), str(one))
+    assert status == 0
+    assert "light" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "--data", "nothing"], "no data set is called 'nothing'"),
+        (["train", "--model", "nothing"], "no model is called 'nothing'"),
+        (["train", "--data", "mnist", "--root", "no/such/folder"], "no/such/folder"),
+        (["summary", "nothing"], "no model is called 'nothing'"),
+        (["predict", "no/such/file.npz"], "no/such/file.npz"),
+    ],
+)
+def test_mistakes_get_one_clear_line(capsys, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    status, _, err = run(capsys, *arguments)
+    assert status == 2
+    assert message in err
+    assert "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_model_file_is_refused(capsys, tmp_path):
+    path = tmp_path / "model.npz"
+    path.write_bytes(b"not an archive")
+    status, _, err = run(capsys, "predict", str(path))
+    assert status == 2
+    assert "is no model" in err
+
+
+@pytest.mark.parametrize(
+    "arguments", [["train", "--epochs", "0"], ["summary", "lenet5", "--input", "1,28"]]
+)
+def test_impossible_options_are_refused_by_the_parser(capsys, arguments):
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
