@@ -23,7 +23,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -82,8 +82,11 @@ def milliseconds(values: Sequence[float]) -> Spread:
 
 
 @contextmanager
-def process(threads: int = 1, **environ: str) -> Iterator[Executor]:
-    """A fresh Python process with its own thread count and environment, to submit calls to."""
+def process(threads: int = 1, **environ: str) -> Iterator[Callable[..., Any]]:
+    """A fresh Python process with its own thread count and environment.
+
+    Yields ``call(function, *args)``, which runs a function there and returns its result.
+    """
     changed = dict.fromkeys(_THREADS, str(threads)) | environ
     before = {name: os.environ.get(name) for name in changed}
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as executor:
@@ -94,7 +97,7 @@ def process(threads: int = 1, **environ: str) -> Iterator[Executor]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-        yield executor
+        yield lambda function, *args: executor.submit(function, *args).result()
 
 
 def missing(package: str, extra: str = "bench") -> str | None:

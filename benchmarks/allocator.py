@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import resource
 from contextlib import ExitStack
+from functools import partial
 
 import _lenet
 from _measure import Report, arguments, cores, milliseconds, paired, process, ratio
@@ -42,14 +43,13 @@ def main() -> None:
                 for value in "01"
             }
             turns = {
-                name: lambda e=executor: e.submit(_lenet.turn, ENGINE, CALLS).result()
-                for name, executor in settings.items()
+                name: partial(call, _lenet.turn, ENGINE, CALLS) for name, call in settings.items()
             }
             times = paired(turns, ROUNDS)
-            faults = {name: e.submit(page_faults).result() for name, e in settings.items()}
+            faults = {name: call(page_faults) for name, call in settings.items()}
         off, on = times.values()
         report.table(
-            (f"{threads} threads", "ms per step", "page faults per step"),
+            (f"threads: {threads}", "ms per step", "page faults per step"),
             [(name, milliseconds(times[name]), faults[name]) for name in times],
         )
         report.note(f"kept / given back: {ratio(on, off)}")

@@ -8,6 +8,7 @@ setting of the memory allocator that tinygrad_cnn makes for itself: it makes the
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 
 import _lenet
 from _measure import (
@@ -44,15 +45,9 @@ def measure(threads: int) -> dict[str, list[float]]:
             for name, package in ENGINES.items()
             if package is None or missing(package) is None
         }
-        losses = {
-            name: executor.submit(_lenet.losses, name, CHECKED_STEPS).result()
-            for name, executor in engines.items()
-        }
+        losses = {name: call(_lenet.losses, name, CHECKED_STEPS) for name, call in engines.items()}
         check(losses)
-        turns = {
-            name: lambda e=executor, n=name: e.submit(_lenet.turn, n, CALLS).result()
-            for name, executor in engines.items()
-        }
+        turns = {name: partial(call, _lenet.turn, name, CALLS) for name, call in engines.items()}
         return paired(turns, ROUNDS)
 
 
@@ -76,8 +71,7 @@ def main() -> None:
         calls_per_round=CALLS,
     )
     for threads in sorted({1, cores()}):
-        times = measure(threads)
-        report_times(report, threads, times)
+        report_times(report, threads, measure(threads))
     for package in ("torch", "mygrad"):
         if reason := missing(package):
             report.note(reason)
@@ -87,7 +81,6 @@ def main() -> None:
 
 def report_times(report: Report, threads: int, times: dict[str, list[float]]) -> None:
     """One table of times, one of the targets."""
-    plural = "" if threads == 1 else "s"
     rows = [
         (
             name,
@@ -96,7 +89,7 @@ def report_times(report: Report, threads: int, times: dict[str, list[float]]) ->
         )
         for name in ENGINES
     ]
-    report.table((f"{threads} thread{plural}", "ms per step", "time / ours"), rows)
+    report.table((f"threads: {threads}", "ms per step", "time / ours"), rows)
     formats = [name for name in times if name.startswith("PyTorch")]
     if formats:
         fastest = min(formats, key=lambda name: milliseconds(times[name]).median)

@@ -119,9 +119,9 @@ def main() -> None:
     with process(threads) as first, process(threads, **KEEP_MEMORY) as second:
         runs, theirs = [], []
         for seed in SEEDS:
-            runs.append(first.submit(ours, options.data, seed).result())
+            runs.append(first(ours, options.data, seed))
             if reason is None:
-                theirs.append(second.submit(pytorch, options.data, seed).result())
+                theirs.append(second(pytorch, options.data, seed))
     report_runs(report, runs, theirs)
     if reason is not None:
         report.note(reason)

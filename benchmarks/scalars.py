@@ -3,7 +3,7 @@
 The network of micrograd's demo (2-16-16-1, hinge loss, L2 penalty, 100 points) is micrograd's
 own code in both cases: only the parameters and inputs are scalars of one engine or the other.
 A step builds the graph, runs it backward and updates the parameters. Python's garbage collector
-runs as it does by default, then not at all; what it has to collect after a step is counted.
+runs as it does by default, then not at all, each time on a clean heap; what it has to collect after a step is counted.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import math
 import random
 from collections.abc import Callable
 from contextlib import ExitStack
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from _measure import (
@@ -146,20 +146,17 @@ def report_moons(report: Report) -> None:
     """The step of both engines, with and without the garbage collector."""
     with ExitStack() as stack:
         engines = {name: stack.enter_context(process()) for name in ENGINES}
-        first = {name: e.submit(losses, name).result() for name, e in engines.items()}
+        first = {name: call(losses, name) for name, call in engines.items()}
         ours, theirs = (first[name] for name in ENGINES)
         if not all(map(lambda a, b: math.isclose(a, b, rel_tol=1e-9), ours, theirs)):
             raise SystemExit(f"the losses differ: ours {ours}, micrograd's {theirs}")
         for collecting in (True, False):
-            turns = {
-                name: lambda n=name, e=e, c=collecting: e.submit(turn, n, c).result()
-                for name, e in engines.items()
-            }
+            turns = {name: partial(call, turn, name, collecting) for name, call in engines.items()}
             times = paired(turns, ROUNDS)
             title = f"garbage collector {'as by default' if collecting else 'disabled'}"
             rows = [
-                (n, milliseconds(times[n]), e.submit(left_over, n).result())
-                for n, e in engines.items()
+                (name, milliseconds(times[name]), call(left_over, name))
+                for name, call in engines.items()
             ]
             report.table((title, "ms per step", "objects left to collect"), rows)
             found = ratio(*(times[name] for name in ENGINES))
@@ -169,8 +166,8 @@ def report_moons(report: Report) -> None:
 
 def report_chain(report: Report) -> None:
     """Building and differentiating the chain."""
-    with process() as executor:
-        times = [executor.submit(chain).result() for _ in range(ROUNDS)]
+    with process() as call:
+        times = [call(chain) for _ in range(ROUNDS)]
     microseconds = [Spread.of([1e6 * t / CHAIN for t in part]) for part in zip(*times, strict=True)]
     columns = (f"chain of {CHAIN:,} products", "µs forward", "µs backward, each")
     report.table(columns, [("tinygrad_cnn", *microseconds), ("micrograd", None, None)])

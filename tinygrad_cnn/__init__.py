@@ -14,7 +14,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from . import _methods, errors, functional, ops
-from ._core import allocator
+from ._core import allocator as _allocator
 from ._core.backprop import gradients
 from ._core.context import detect_anomaly, enable_grad, is_grad_enabled, no_grad, scope
 from ._core.primitive import every, primitive
@@ -94,7 +94,7 @@ from .random import default_generator, manual_seed
 from .transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 
 _methods.attach()
-allocator.keep_freed_memory()
+_allocator.keep_freed_memory()
 
 __version__ = "0.1.0"
 

@@ -110,9 +110,9 @@ METHODS: dict[str, Callable[..., Any]] = {
     },
 }  # fmt: skip
 
-PROPERTIES: dict[str, Callable[[Tensor], Any]] = {
-    "T": lambda self: ops.transpose(self),
-    "mT": lambda self: ops.swapaxes(self, -1, -2),
+PROPERTIES = {
+    "T": property(lambda self: ops.transpose(self), doc="The axes in reversed order."),
+    "mT": property(lambda self: ops.swapaxes(self, -1, -2), doc="The last two axes exchanged."),
 }
 
 
@@ -120,5 +120,5 @@ def attach() -> None:
     """Give Tensor its operators, methods and properties."""
     for name, function in {**OPERATORS, **METHODS}.items():
         setattr(Tensor, name, function)
-    for name, getter in PROPERTIES.items():
-        setattr(Tensor, name, property(getter))
+    for name, attribute in PROPERTIES.items():
+        setattr(Tensor, name, attribute)

@@ -8,6 +8,7 @@
     ├── DataError         ValueError          a damaged or unexpected data file
     ├── CheckpointError   ValueError          a checkpoint that does not fit its model
     ├── ArgumentError     ValueError          an argument outside its domain
+    ├── OutOfBoundsError  IndexError          an index that names no element
     └── MissingExtraError ImportError         an optional dependency that is not installed
 
 Each class also inherits the built-in that a NumPy user would catch.
@@ -23,6 +24,7 @@ __all__ = [
     "GraphError",
     "MissingExtraError",
     "NonFiniteError",
+    "OutOfBoundsError",
     "ShapeError",
     "TinygradCnnError",
 ]
@@ -58,6 +60,10 @@ class CheckpointError(TinygradCnnError, ValueError):
 
 class ArgumentError(TinygradCnnError, ValueError):
     """An argument outside the domain that the function accepts."""
+
+
+class OutOfBoundsError(TinygradCnnError, IndexError):
+    """An index that names no element."""
 
 
 class MissingExtraError(TinygradCnnError, ImportError):

@@ -1,4 +1,4 @@
-"""A whole ConvNet by hand: the layers' derivatives chained from the loss back to the first filter."""
+"""A whole ConvNet by hand: the layers' derivatives, chained from the loss to the first filter."""
 
 from __future__ import annotations
 
@@ -40,9 +40,11 @@ def digits_net_loss(
         x = step(conv_im2col_backward, conv_im2col_forward(x, w, b, stride=1, pad=1), name)
         x = step(relu_backward, relu_forward(x))
         x = step(max_pool_backward, max_pool_forward(x, 2, 2))
-    x = step(affine_backward, affine_forward(x, weights["fc1.weight"].T, weights["fc1.bias"]), "fc1")
-    x = step(relu_backward, relu_forward(x))
-    x = step(affine_backward, affine_forward(x, weights["fc2.weight"].T, weights["fc2.bias"]), "fc2")
+    for name in ("fc1", "fc2"):
+        w, b = weights[f"{name}.weight"].T, weights[f"{name}.bias"]
+        x = step(affine_backward, affine_forward(x, w, b), name)
+        if name == "fc1":
+            x = step(relu_backward, relu_forward(x))
 
     loss, gradient = softmax_loss(x, labels)
     gradients: dict[str, Array] = {}

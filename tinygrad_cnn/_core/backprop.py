@@ -123,6 +123,8 @@ def local_gradients(
 
 def _fit(primitive: Primitive, index: int, gradient: Any, arg: Any) -> Any:
     """Sum a gradient over the axes that were broadcast, and give it the argument's dtype."""
+    if not isinstance(gradient, (np.ndarray, np.generic, Tensor)):
+        gradient = np.asarray(gradient)[()]  # a rule may return a Python number
     if np.shape(gradient) != arg.shape:
         if primitive.unbroadcast is not None:
             gradient = primitive.unbroadcast(gradient, arg.shape)

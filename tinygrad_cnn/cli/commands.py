@@ -18,8 +18,6 @@ from ..random import manual_seed
 from ..typing import Array
 from .files import Trained, load, save
 
-__all__ = ["check", "predict", "summary", "train"]
-
 
 def train(arguments: argparse.Namespace) -> int:
     """Train a model on a data set and keep its best weights."""
@@ -67,8 +65,9 @@ def predict(arguments: argparse.Namespace) -> int:
         _, test = _datasets(arguments)
         normalize = data.Normalize(trained.mean, trained.std)
         loader = data.DataLoader(test, 256, transform=normalize)
-        loss, accuracy = training.evaluate(trained.model, loader)
-        print(f"{len(test)} test images of {trained.data}: accuracy {accuracy:.2%}, loss {loss:.4f}")
+        found = training.evaluate(trained.model, loader)
+        print(f"{len(test)} test images of {trained.data}:", end=" ")
+        print(f"accuracy {found.accuracy:.2%}, loss {found.loss:.4f}")
         return 0
     for path in arguments.images:
         pixels = _read_image(path, trained)
@@ -118,8 +117,8 @@ def _model(name: str, shape: tuple[int, ...] | None) -> tuple[nn.Module, tuple[i
         options["in_channels"] = shape[0]
         if name != "digits":
             options["image_size"] = shape[1]
-    model = models.build(name, **options)
-    return model, shape or model.input_shape
+    built: Any = models.build(name, **options)
+    return built, shape or built.input_shape
 
 
 def _datasets(arguments: argparse.Namespace) -> tuple[data.ArrayDataset, data.ArrayDataset]:
@@ -155,5 +154,3 @@ def _read_image(path: str, trained: Trained) -> Array:
     pixels = np.asarray(scaled, np.float32).reshape(height, width, -1) / 255.0  # (H, W, C)
     normalize = data.Normalize(trained.mean, trained.std)
     return normalize(pixels.transpose(2, 0, 1)[None])
-
-

@@ -14,8 +14,7 @@ from .._core.tensor import Tensor
 from ..check.gradcheck import relative_error
 from ..random import manual_seed
 from ..typing import Array
-
-__all__ = ["demo"]
+from .files import Trained, save
 
 _COMPARED_IMAGES = 8
 _SAMPLE = 25
@@ -60,18 +59,23 @@ def _train(
     folder: Path,
 ) -> float:
     """Train, save the weights, and return the accuracy on the held-out digits."""
-    shift = data.RandomShift(1)
-    batches = data.DataLoader(
-        training, batch_size=32, shuffle=True, transform=shift, seed=arguments.seed
-    )
-    optimizer = optim.Adam(model.parameters(), lr=0.005)
-    schedule = optim.CosineAnnealingLR(optimizer, T_max=arguments.epochs)
-    train.fit(
-        model, batches, epochs=arguments.epochs, optimizer=optimizer, schedule=schedule,
+    batches = data.DataLoader(training, batch_size=32, shuffle=True, seed=arguments.seed)
+    optimizer = optim.Adam(model.parameters(), lr=0.01)
+    steps = arguments.epochs * len(batches)
+    history = train.fit(
+        model,
+        batches,
+        epochs=arguments.epochs,
+        optimizer=optimizer,
+        schedule=optim.OneCycleLR(optimizer, max_lr=0.01, total_steps=steps),
+        schedule_every="batch",
         log=folder / "log.jsonl",
-    )  # fmt: skip
-    _, accuracy = train.evaluate(model, data.DataLoader(held_out, batch_size=256))
-    return accuracy
+    )
+    print(history)
+    about = Trained(model, "digits", {}, "digits", tuple(training.classes), (8, 8), (0.0,), (1.0,))
+    save(folder / "model.npz", about)
+    accuracy = train.evaluate(model, data.DataLoader(held_out, batch_size=256)).accuracy
+    return accuracy or 0.0
 
 
 def _compare(model: nn.Module, images: Array, labels: Array) -> bool:
@@ -80,7 +84,7 @@ def _compare(model: nn.Module, images: Array, labels: Array) -> bool:
     parameters = dict(exact.named_parameters())
     exact.zero_grad()
     functional.cross_entropy(exact(Tensor(images)), labels).backward()
-    by_autograd: dict[str, Array] = {n: p.grad.numpy() for n, p in parameters.items() if p.grad}
+    by_autograd = {name: np.asarray(parameter.grad) for name, parameter in parameters.items()}
 
     hand: Any = importlib.import_module("tinygrad_cnn.hand_derived")
     weights = {name: parameter.numpy() for name, parameter in parameters.items()}

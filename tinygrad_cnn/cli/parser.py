@@ -79,7 +79,7 @@ def _add_demo(commands: Commands) -> None:
         "gradients with hand-derived ones and with central differences, and draws its graph.",
     )
     command.add_argument("--out", default="demo", help="folder for what it writes")
-    command.add_argument("--epochs", type=_positive, default=15, help="passes over the images")
+    command.add_argument("--epochs", type=_positive, default=20, help="passes over the images")
     command.add_argument("--seed", type=int, default=0, help="of weights and order")
 
 
@@ -175,5 +175,5 @@ def _sizes(text: str) -> tuple[int, ...]:
     except ValueError:
         sizes = ()
     if len(sizes) != 3:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected channels,height,width, such as 1,28,28")
+        raise argparse.ArgumentTypeError(f"{text!r}: expected channels,height,width: 1,28,28")
     return sizes

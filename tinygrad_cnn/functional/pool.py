@@ -50,7 +50,9 @@ def max_pool2d(
     tensor([[[[4.]]]])
     """
     stride = kernel_size if stride is None else stride
-    x = _pad_images(as_tensor(x), kernel_size, padding, -np.inf, "max_pool2d")
+    x = as_tensor(x)
+    lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
+    x = _pad_images(x, kernel_size, padding, lowest, "max_pool2d")
     if current_conventions().ties == "split":
         return max(_windows(x, kernel_size, stride, dilation, "max_pool2d"), axis=2)
     switches = pool_switches(x, kernel_size, stride, dilation)

@@ -59,11 +59,13 @@ def var(x: TensorLike, axis: Axis = None, ddof: int = 0, keepdims: bool = False)
 def std(x: TensorLike, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
     """The standard deviation over the axes, the square root of ``var``.
 
+    The gradient is taken as 0 where all elements are equal.
+
     >>> import tinygrad_cnn as tc
     >>> tc.std(tc.tensor([1.0, 3.0]))
     tensor(1.)
     """
-    return sqrt(var(x, axis, ddof, keepdims))
+    return _root(var(x, axis, ddof, keepdims), 2)
 
 
 @composition
@@ -110,7 +112,12 @@ def norm(x: TensorLike, axis: Axis = None, ord: float = 2.0, keepdims: bool = Fa
     if ord == 1:
         return sum(abs(x), axis, keepdims)
     total = sum(x * x if ord == 2 else abs(x) ** ord, axis, keepdims)
-    zero = total == 0  # the derivative of the root is infinite there: step around it
-    safe = where(zero, 1.0, total) if np.any(zero) else total
+    return _root(total, ord)
+
+
+def _root(x: Tensor, ord: float) -> Tensor:
+    """x**(1 / ord), with gradient 0 at 0, where the derivative is infinite."""
+    zero = x == 0
+    safe = where(zero, 1.0, x) if np.any(zero) else x
     root = sqrt(safe) if ord == 2 else safe ** (1 / ord)
     return where(zero, 0.0, root) if np.any(zero) else root

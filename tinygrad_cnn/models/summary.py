@@ -14,6 +14,7 @@ from .. import nn
 from .._core.context import no_grad
 from .._core.tensor import Tensor, as_tensor, raw
 from ..errors import ArgumentError
+from ..nn._mode import mode
 from ..typing import Array, Shape
 
 __all__ = ["Row", "Summary", "summary"]
@@ -154,7 +155,7 @@ def summary(model: nn.Module, inputs: Shape | Array | Tensor) -> Summary:
     parameters = list(model.parameters())
     x = _batch(inputs, parameters)
     rows: list[Row] = []
-    with no_grad(), _evaluating(model), _recording(model, rows):
+    with no_grad(), mode(model, training=False), _recording(model, rows):
         model(x)
     return Summary(
         type(model).__name__,
@@ -176,17 +177,6 @@ def _batch(inputs: Any, parameters: list[nn.Parameter]) -> Tensor:
         )
     dtype = parameters[0].dtype if parameters else np.float32
     return Tensor(np.random.default_rng(0).random(lengths).astype(dtype))
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
 
 
 @contextmanager

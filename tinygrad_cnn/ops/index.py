@@ -8,7 +8,7 @@ import numpy as np
 
 from .._core.primitive import apply, primitive
 from .._core.tensor import Tensor, raw
-from ..errors import ShapeError
+from ..errors import OutOfBoundsError, ShapeError
 from ..typing import Shape, TensorLike
 from ._axes import normalize_axis
 from .shape import sum_to
@@ -59,7 +59,7 @@ def getitem(x: TensorLike, index: Any) -> Tensor:
     """``x[index]``: slices, integers, boolean and integer arrays, newaxis, as in NumPy.
 
     Raises:
-        ShapeError: the index lies outside, or has too many axes.
+        OutOfBoundsError: the index lies outside, or has too many axes.
 
     >>> import tinygrad_cnn as tc
     >>> x = tc.tensor([[1.0, 2.0], [3.0, 4.0]])
@@ -69,7 +69,7 @@ def getitem(x: TensorLike, index: Any) -> Tensor:
     try:
         return apply(getitem_p, x, index=_plain(index))
     except IndexError as error:
-        raise ShapeError(f"indexing an array of shape {np.shape(raw(x))}: {error}") from None
+        raise OutOfBoundsError(f"indexing an array of shape {np.shape(raw(x))}: {error}") from None
 
 
 def scatter_add(x: TensorLike, index: Any, shape: Shape) -> Tensor:
@@ -78,7 +78,8 @@ def scatter_add(x: TensorLike, index: Any, shape: Shape) -> Tensor:
     Elements named several times receive the sum.
 
     Raises:
-        ShapeError: the index lies outside of ``shape``, or ``x`` does not fit it.
+        OutOfBoundsError: the index lies outside of ``shape``.
+        ShapeError: ``x`` does not fit it.
 
     >>> import tinygrad_cnn as tc
     >>> tc.scatter_add(tc.tensor([1.0, 2.0, 4.0]), [0, 2, 2], (3,))
@@ -89,7 +90,9 @@ def scatter_add(x: TensorLike, index: Any, shape: Shape) -> Tensor:
             scatter_add_p, np.asarray(x) if isinstance(x, (int, float)) else x,
             index=_plain(index), shape=tuple(shape),
         )  # fmt: skip
-    except (IndexError, ValueError) as error:
+    except IndexError as error:
+        raise OutOfBoundsError(f"scatter_add into shape {tuple(shape)}: {error}") from None
+    except ValueError as error:
         raise ShapeError(f"scatter_add into shape {tuple(shape)}: {error}") from None
 
 

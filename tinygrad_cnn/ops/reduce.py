@@ -29,10 +29,11 @@ def _winners(x: Any, ans: Any, axis: tuple[int, ...], ties: str) -> Any:
     """Each element's share of the gradient of a maximum or minimum over ``axis``."""
     x, ans = raw(x), raw(ans)
     wins = x == ans.reshape(tuple(1 if i in axis else n for i, n in enumerate(x.shape)))
+    if np.isnan(ans).any():
+        wins |= np.isnan(x)  # NaN wins and equals nothing
     if ties == "split":
         return wins / np.maximum(wins.sum(axis, keepdims=True), 1)
-    # (…, reduced axes) -> (…, one axis): argmax then finds the first in row-major order, and
-    # NaN as well, which equals nothing
+    # (…, reduced axes) -> (…, one axis): argmax then finds the first in row-major order
     order = (*(i for i in range(x.ndim) if i not in axis), *axis)
     moved = wins.transpose(order)
     flat = moved.reshape(-1, math.prod(x.shape[i] for i in axis))
@@ -162,7 +163,7 @@ def argmax(x: TensorLike, axis: int | None = None) -> Array:
     >>> tc.argmax(tc.tensor([[1.0, 5.0], [3.0, 2.0]]), axis=1)
     array([1, 0])
     """
-    return np.asarray(np.argmax(raw(x), axis))[()]
+    return _arg_extremum(np.argmax, x, axis)
 
 
 def argmin(x: TensorLike, axis: int | None = None) -> Array:
@@ -172,4 +173,12 @@ def argmin(x: TensorLike, axis: int | None = None) -> Array:
     >>> tc.argmin(tc.tensor([[1.0, 5.0], [3.0, 2.0]]), axis=1)
     array([0, 1])
     """
-    return np.asarray(np.argmin(raw(x), axis))[()]
+    return _arg_extremum(np.argmin, x, axis)
+
+
+def _arg_extremum(find: Any, x: TensorLike, axis: int | None) -> Array:
+    data = np.asarray(raw(x))
+    name = find.__name__
+    axes = _axes_of_extremum(data, axis, name)
+    found: Array = find(data, None if axis is None else axes[0])
+    return found

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sized
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
@@ -17,6 +16,7 @@ from .._core.context import detect_anomaly, no_grad
 from .._core.tensor import Tensor
 from ..data import Dataset
 from ..errors import ArgumentError, NonFiniteError
+from ..nn._mode import mode
 from ..typing import Array
 from .metrics import predictions
 
@@ -93,18 +93,6 @@ def first_not_finite(problem: str, again: Callable[[], object]) -> NonFiniteErro
         f"{problem}; the same batch once more gave finite values only: does the model depend on"
         " anything but its parameters, buffers and random generators?"
     )
-
-
-@contextmanager
-def mode(model: nn.Module, training: bool) -> Iterator[None]:
-    """Train or evaluate inside the block; each module is then back in the mode it had."""
-    before = [(module, module.training) for module in model.modules()]
-    model.train(training)
-    try:
-        yield
-    finally:
-        for module, was_training in before:
-            module.training = was_training
 
 
 @dataclass

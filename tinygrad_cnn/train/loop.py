@@ -9,6 +9,7 @@ from typing import Literal
 from .. import functional as F
 from .. import nn
 from ..errors import NonFiniteError, TinygradCnnError
+from ..nn._mode import mode
 from ..optim import LRScheduler, Optimizer
 from ..random import manual_seed
 from ._checks import check_loop, matching_optimizer
@@ -16,7 +17,7 @@ from ._files import BestModel, EpochLog, PathLike
 from ._progress import ProgressBar
 from ._step import Step
 from .callbacks import Callback
-from .evaluation import Batches, Loss, Totals, evaluate, mode
+from .evaluation import Batches, Loss, Totals, evaluate
 from .history import Epoch, History
 
 __all__ = ["fit"]
