@@ -28,7 +28,7 @@ from _measure import (
 
 EPOCHS, SEEDS = 3, (0, 1, 2)
 MAX_LR, PCT_START = 0.1, 0.25
-SGD = {"lr": MAX_LR, "momentum": 0.9, "nesterov": True}
+SGD: dict[str, Any] = {"lr": MAX_LR, "momentum": 0.9, "nesterov": True}
 LEAST_ACCURACY = 0.989
 
 
@@ -57,7 +57,7 @@ def ours(root: str, seed: int) -> Run:
     history = tc.train.fit(
         model, train, epochs=EPOCHS, validation=test, schedule=schedule, schedule_every="batch"
     )
-    accuracies = [epoch.validation_accuracy for epoch in history.epochs]
+    accuracies: list[Any] = [epoch.validation_accuracy for epoch in history.epochs]
     return Run([epoch.seconds for epoch in history.epochs], accuracies)
 
 

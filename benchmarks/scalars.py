@@ -3,7 +3,8 @@
 The network of micrograd's demo (2-16-16-1, hinge loss, L2 penalty, 100 points) is micrograd's
 own code in both cases: only the parameters and inputs are scalars of one engine or the other.
 A step builds the graph, runs it backward and updates the parameters. Python's garbage collector
-runs as it does by default, then not at all, each time on a clean heap; what it has to collect after a step is counted.
+runs as it does by default, then not at all, each time on a clean heap; what it has to collect
+after a step is counted.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def step_of(engine: str) -> Callable[[], float]:
     return step
 
 
-def _ours(model: Any) -> Callable[[float], Any]:
+def _ours(model: Any) -> Any:
     """Make the parameters of a micrograd model Tensors; how an input becomes one."""
     import tinygrad_cnn as tc
 
@@ -88,7 +89,7 @@ def _ours(model: Any) -> Callable[[float], Any]:
     return tc.tensor
 
 
-def _micrograd() -> Callable[[float], Any]:
+def _micrograd() -> Any:
     from micrograd.engine import Value
 
     return Value

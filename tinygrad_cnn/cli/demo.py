@@ -33,7 +33,7 @@ def demo(arguments: argparse.Namespace) -> int:
 
     _title(f"2. Training on {len(training)} digits by real hands, {arguments.epochs} epochs")
     accuracy = _train(model, training, held_out, arguments, folder)
-    print(f"\ntest accuracy on the {len(held_out)} digits it never saw: {accuracy:.1%}")
+    print(f"\ntest accuracy {accuracy:.1%} on the {len(held_out)} digits it never saw")
 
     _title("3. Three answers to: what is the gradient?")
     images, labels = held_out.batch(np.arange(_COMPARED_IMAGES))
