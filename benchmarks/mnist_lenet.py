@@ -57,7 +57,7 @@ def ours(root: str, seed: int) -> Run:
     history = tc.train.fit(
         model, train, epochs=EPOCHS, validation=test, schedule=schedule, schedule_every="batch"
     )
-    accuracies: list[Any] = [epoch.validation_accuracy for epoch in history.epochs]
+    accuracies = [epoch.validation_accuracy for epoch in history.epochs]
     return Run([epoch.seconds for epoch in history.epochs], accuracies)
 
 

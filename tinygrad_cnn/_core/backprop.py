@@ -20,6 +20,7 @@ from .primitive import Primitive
 from .tensor import Tensor, as_tensor, wrap
 
 Visit = Callable[[Node, Any, list[tuple[int, Any]]], None]
+Local = Callable[[Node, Any, set[Node] | None, bool], list[tuple[int, Any]]]
 
 _age = attrgetter("age")
 
@@ -47,6 +48,7 @@ def backpropagate(
     create_graph: bool = False,
     retain_graph: bool = False,
     visit: Visit | None = None,
+    local: Local | None = None,
 ) -> dict[Node, Any]:
     """The gradient of every target, by default of all vertices that keep one.
 
@@ -56,6 +58,7 @@ def backpropagate(
         create_graph: run the rules on Tensors, so that the gradients can be differentiated.
         retain_graph: keep the saved arrays for another walk.
         visit: called with each vertex, its gradient, and its ``local_gradients``.
+        local: called in the place of ``local_gradients``, to study what other rules would do.
 
     Raises:
         GraphError: an earlier walk freed the saved arrays.
@@ -63,6 +66,7 @@ def backpropagate(
     order = consumers_first(seeds)
     needed = None if targets is None else _leading_to(order, targets)
     check_finite = per_thread.context.check_finite
+    differentiate = local or local_gradients
     grads = dict(seeds)
     found = {}
     # the error says more than NumPy's warning
@@ -75,7 +79,7 @@ def backpropagate(
                 found[node] = g
             # A target's own operation need not be differentiated: then it is not freed either.
             inner = bool(node.parents) and not (needed and needed.isdisjoint(node.parents))
-            contributions = local_gradients(node, g, needed, create_graph) if inner else []
+            contributions = differentiate(node, g, needed, create_graph) if inner else []
             for index, gradient in contributions:
                 if check_finite:
                     _check_finite(node, index, gradient)

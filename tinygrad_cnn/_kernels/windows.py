@@ -101,6 +101,9 @@ def switches(x: Array, *, window: Window) -> Array:
 
 def gather_windows(x: Array, *, window: Window, switches: Array) -> Array:
     """From each window the element that its switch names: (N, C, OH, OW)."""
+    if np.iscomplexobj(x):
+        real = gather_windows(x.real, window=window, switches=switches)
+        return real + 1j * gather_windows(x.imag, window=window, switches=switches)
     images = x.transpose(1, 2, 3, 0)  # (C, H, W, N)
     chosen = switches.transpose(1, 2, 3, 0)  # (C, OH, OW, N)
     # Select by bits, since multiplying by a mask would make NaN of the infinities of a padding,
