@@ -89,7 +89,7 @@ class Table:
         body = []
         for tone, row in zip(self.tones or ["plain"] * len(self.rows), self.rows, strict=True):
             cells = "".join(f"<td>{html.escape(cell)}</td>" for cell in row)
-            body.append(f'<tr style="{_CSS[tone]}">{cells}</tr>')  # type: ignore[index]
+            body.append(f'<tr style="{_CSS[tone]}">{cells}</tr>')
         return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
 
 
