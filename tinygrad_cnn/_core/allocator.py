@@ -16,7 +16,7 @@ def keep_freed_memory() -> bool:
     """Ask glibc to keep up to 1 GiB of freed memory; whether it could be asked.
 
     By default it hands every large array back to the system as soon as it is freed, and the
-    next one costs a page fault for each 4 KiB: half of the time of an eager training step
+    next one costs a page fault for each 4 KiB: more than half of the time of an eager training step
     (benchmarks/allocator.py). The setting holds for the whole process; the environment
     variable TINYGRAD_CNN_KEEP_MEMORY=0 leaves the allocator alone.
     """

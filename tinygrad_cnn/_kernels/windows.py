@@ -126,6 +126,10 @@ def scatter_windows(
     images = np.zeros((c, h, w, n), g.dtype)
     gradient = g.transpose(1, 2, 3, 0)  # (C, OH, OW, N)
     chosen = switches.transpose(1, 2, 3, 0)  # (C, OH, OW, N)
+    disjoint = window.stride == window.kernel and window.dilation == (1, 1)
     for place, (rows, cols) in enumerate(window.offsets((h, w))):
-        images[:, rows, cols] += gradient * (chosen == place)
+        if disjoint:  # nothing to add to
+            np.multiply(gradient, chosen == place, out=images[:, rows, cols])
+        else:
+            images[:, rows, cols] += gradient * (chosen == place)
     return images.transpose(3, 0, 1, 2)  # (N, C, H, W)
