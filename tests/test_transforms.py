@@ -254,6 +254,11 @@ def test_independence_gives_zeros_of_the_right_shape() -> None:
         (lambda: tc.grad(cubic, 1)(X), ArgumentError, "argnums=1: the function was given 1"),
         (lambda: tc.grad(cubic)(np.arange(3)), DtypeError, "int64 Tensor can't require"),
         (lambda: tc.jvp(f, (X,), (W,)), ShapeError, r"tangents \[\(2,\)\] do not fit"),
+        (
+            lambda: tc.hvp(lambda x: (x**3).sum(), X, 1.0),
+            ShapeError,
+            r"shapes \[\(\)\] does not fit",
+        ),
         (lambda: tc.vjp(f, X)[1](V), ShapeError, r"weights \[\(3,\)\] do not fit outputs"),
         (lambda: tc.jacobian(lambda x: (x, x))(X), ShapeError, "one array"),
         (lambda: tc.jacobian(lambda x: x[0])((X, X)), ShapeError, "one array"),

@@ -16,7 +16,7 @@ from ._core import backprop
 from ._core.context import per_thread
 from ._core.primitive import binary_operator
 from ._core.tensor import Tensor, raw
-from .errors import DtypeError
+from .errors import DtypeError, ShapeError
 from .ops.arithmetic import add_p, divide_p, multiply_p, subtract_p
 
 
@@ -32,6 +32,8 @@ def _comparison(ufunc: np.ufunc) -> Callable[..., Any]:
             return ufunc(self.data, raw(other))
         except DtypeError:  # no numbers: Python then says False to x == None
             return NotImplemented
+        except ValueError as error:
+            raise ShapeError(f"{ufunc.__name__}: {error}") from None  # names the shapes
 
     return compare
 
@@ -47,9 +49,19 @@ def _in_place(operator: str, function: Callable[..., Any], ufunc: np.ufunc) -> C
         if self.is_leaf and (self.requires_grad or not per_thread.context.recording):
             self._check_writable(f"x {operator}= y", f"x = x {operator} y")
             buffer = np.asarray(self.data)  # a copy if there are no axes
-            ufunc(buffer, raw(other), out=buffer, casting="same_kind")
+            given = raw(other)
+            try:
+                ufunc(buffer, given, out=buffer, casting="same_kind")
+            except ValueError as error:
+                if "broadcast" not in str(error):
+                    raise
+                raise ShapeError(
+                    f"x {operator}= y: y of shape {np.shape(given)} does not broadcast to x of"
+                    f" shape {buffer.shape}"
+                ) from None
             if not buffer.shape:
                 self.data = buffer[()]
+            self.mark_changed()
             return self
         return function(self, other)  # type: ignore[no-any-return]
 

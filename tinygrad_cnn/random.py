@@ -6,6 +6,8 @@ import threading
 
 import numpy as np
 
+from .errors import ArgumentError
+
 __all__ = ["default_generator", "manual_seed"]
 
 
@@ -19,6 +21,9 @@ _per_thread = _PerThread()
 def manual_seed(seed: int) -> np.random.Generator:
     """Start this thread's default generator anew, so that a run can be repeated to the bit.
 
+    Raises:
+        ArgumentError: the seed is no integer from 0 up.
+
     >>> import tinygrad_cnn as tc
     >>> _ = tc.manual_seed(0)
     >>> first = tc.rand(2)
@@ -26,7 +31,10 @@ def manual_seed(seed: int) -> np.random.Generator:
     >>> bool((tc.rand(2) == first).all())
     True
     """
-    _per_thread.generator = np.random.default_rng(seed)
+    try:
+        _per_thread.generator = np.random.default_rng(seed)
+    except (TypeError, ValueError):
+        raise ArgumentError(f"manual_seed: {seed!r}, expected an integer from 0 up") from None
     return _per_thread.generator
 
 

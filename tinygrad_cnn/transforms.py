@@ -230,10 +230,16 @@ def jvp(f: Callable[..., Any], primals: Any, tangents: Any) -> tuple[Any, Any]:
 def hvp(f: Callable[..., Any], x: Any, v: Any) -> Any:
     """The Hessian of ``f`` at ``x`` times ``v``, without forming the matrix (Pearlmutter 1994).
 
+    Raises:
+        ShapeError: ``v`` has not the shape of ``x``.
+
     >>> import tinygrad_cnn as tc
     >>> tc.hvp(lambda x: (x**3).sum(), tc.tensor([1.0, 2.0]), tc.tensor([1.0, 1.0]))
     tensor([ 6., 12.])
     """
+    shapes, given = ([np.shape(raw(item)) for item in leaves(tree)] for tree in (x, v))
+    if given != shapes:
+        raise ShapeError(f"hvp: a vector of shapes {given} does not fit the point's {shapes}")
 
     def slope(x: Any) -> Any:
         terms = [sum_(g * w) for g, w in zip(leaves(grad(f)(x)), leaves(v), strict=True)]

@@ -95,6 +95,8 @@ def test_a_folder_of_images_is_a_data_set(capsys, tmp_path, rng):
         (["train", "--data", "nothing"], "no data set is called 'nothing'"),
         (["train", "--model", "nothing"], "no model is called 'nothing'"),
         (["train", "--data", "mnist", "--root", "no/such/folder"], "no/such/folder"),
+        (["train", "--model", "convnetjs", "--out", "/dev/null"], "/dev/null"),
+        (["train", "--model", "lenet5"], "expected 28 or 32"),
         (["summary", "nothing"], "no model is called 'nothing'"),
         (["predict", "no/such/file.npz"], "no/such/file.npz"),
     ],
@@ -114,10 +116,44 @@ def test_a_damaged_model_file_is_refused(capsys, tmp_path):
     status, _, err = run(capsys, "predict", str(path))
     assert status == 2
     assert "is no model" in err
+    assert "pickle" not in err
+
+
+@pytest.mark.parametrize("damage", ["half", "16 bits", "text", "folder"])
+def test_a_file_that_is_no_picture_of_8_bits_is_refused(capsys, tmp_path, damage):
+    image_module = pytest.importorskip("PIL.Image")
+    status, _, _ = run(capsys, "train", "--epochs", "1", "--out", str(tmp_path))
+    assert status == 0
+    path = tmp_path / "picture.png"
+    if damage == "folder":
+        path.mkdir()
+    elif damage == "text":
+        path.write_text("no picture")
+    else:
+        dtype = np.uint16 if damage == "16 bits" else np.uint8
+        image_module.fromarray(np.arange(400, dtype=dtype).reshape(20, 20)).save(path)
+        if damage == "half":
+            path.write_bytes(path.read_bytes()[:60])
+    status, _, err = run(capsys, "predict", str(tmp_path / "model.npz"), str(path))
+    assert status == 2
+    assert str(path) in err
+
+
+def test_a_model_for_other_images_is_refused_with_its_alternatives(capsys, tmp_path, shared):
+    arguments = ("--data", "mnist", "--root", str(shared / "data"), "--model", "digits")
+    status, _, err = run(capsys, "train", *arguments, "--out", str(tmp_path / "run"))
+    assert status == 2
+    assert "the model 'digits' does not fit images of 28x28" in err
+    assert "lenet5" in err
 
 
 @pytest.mark.parametrize(
-    "arguments", [["train", "--epochs", "0"], ["summary", "lenet5", "--input", "1,28"]]
+    "arguments",
+    [
+        ["train", "--epochs", "0"],
+        ["train", "--seed", "-1"],
+        ["summary", "lenet5", "--input", "1,28"],
+    ],
 )
 def test_impossible_options_are_refused_by_the_parser(capsys, arguments):
     with pytest.raises(SystemExit) as stop:

@@ -10,7 +10,7 @@ import pytest
 
 import tinygrad_cnn as tc
 from tinygrad_cnn._core.tensor import Tensor
-from tinygrad_cnn.errors import DtypeError, GraphError, ShapeError
+from tinygrad_cnn.errors import DtypeError, GraphError, OutOfBoundsError, ShapeError
 
 
 def variable(values: Any, **options: Any) -> Tensor:
@@ -262,8 +262,36 @@ def test_items_are_set_under_no_grad() -> None:
 def test_in_place_keeps_shape_and_dtype() -> None:
     number, whole = tc.tensor(1.0), tc.tensor(3)
     with tc.no_grad():
-        with pytest.raises(ValueError, match="broadcast"):
+        with pytest.raises(ShapeError, match=r"x \+= y: y of shape \(2,\) does not broadcast to x"):
             number += np.ones(2)
         with pytest.raises(TypeError):
             whole += 0.5
     assert (number.item(), number.shape, whole.item()) == (1.0, (), 3)
+
+
+def test_writing_outside_of_a_variable_changes_nothing() -> None:
+    x = tc.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    with tc.no_grad():
+        with pytest.raises(OutOfBoundsError, match=r"x of shape \(3,\): index 5 is out of bounds"):
+            x[5] = 0.0
+        with pytest.raises(ShapeError, match=r"x of shape \(3,\): could not broadcast"):
+            x[:2] = np.zeros(3)
+    assert x.tolist() == [1.0, 2.0, 3.0]
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda w: w.__isub__(1.0),
+        lambda w: w.__setitem__(0, 7.0),
+        lambda w: (setattr(w, "grad", tc.ones(2)), tc.optim.SGD([w], lr=0.1).step()),
+    ],
+)
+def test_a_write_between_forward_and_backward_is_noticed(write):
+    w = tc.tensor([1.0, 2.0], requires_grad=True, name="w")
+    stale = (w * w).sum()
+    with tc.no_grad():
+        write(w)
+    with pytest.raises(GraphError, match="w was changed in place after 'multiply' used it"):
+        stale.backward()
+    (w * w).sum().backward()  # what is computed again is right

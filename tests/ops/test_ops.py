@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 
 import tinygrad_cnn as tc
 from tinygrad_cnn import functional as F
-from tinygrad_cnn.errors import ArgumentError, OutOfBoundsError, ShapeError
+from tinygrad_cnn.errors import ArgumentError, DtypeError, OutOfBoundsError, ShapeError
 
 TIES = np.array([[3.0, 3.0, 1.0], [0.0, 3.0, 3.0]])
 
@@ -173,11 +173,12 @@ def test_forward_never_changes_its_inputs_nor_the_gradient_it_is_given() -> None
 
 # -- bad input ------------------------------------------------------------------------------
 
-X = np.zeros((2, 3))
+X, IMAGES = np.zeros((2, 3)), np.zeros((1, 1, 4, 4))
 ERRORS: list[tuple[Any, str]] = [
     (lambda: tc.tensor(X) + np.zeros(2), "add: operands could not be broadcast together with shapes (2,3) (2,)"),
     (lambda: tc.maximum(X, np.zeros(2)), "maximum: operands could not be broadcast"),
     (lambda: tc.where(X > 0, X, np.zeros(2)), "where: operands could not be broadcast"),
+    (lambda: tc.tensor(X) == np.zeros(2), "equal: operands could not be broadcast"),
     (lambda: tc.matmul(X, X), "matmul: (2, 3) @ (2, 3): the inner lengths differ"),
     (lambda: tc.matmul(X, 2.0), "matmul: (2, 3) @ (): a scalar is multiplied with *"),
     (lambda: tc.matmul(np.zeros((2, 1, 1)), np.zeros((3, 1, 1))), "the leading axes do not broadcast"),
@@ -213,9 +214,27 @@ ERRORS: list[tuple[Any, str]] = [
     (lambda: tc.scatter_add(X, [0], (3, 4)), "scatter_add into shape (3, 4)"),
     (lambda: tc.take_along_axis(X, [0], 0), "take_along_axis: indices of 1 axes for an array of 2"),
     (lambda: tc.take_along_axis(X, [[0]], 2), "take_along_axis: axis 2 does not exist"),
+    (lambda: tc.pad(X, 1), "pad: expected (before, after) >= 0 for each of 2 axes, got 1"),
     (lambda: tc.im2col(X, 2), "im2col: expected images of shape (N, C, H, W), got (2, 3)"),
+    (lambda: tc.gather_windows(IMAGES, np.zeros((1, 1, 3, 3), int), 2, 2), "gather_windows: switches of shape (1, 1, 3, 3), images of (1, 1, 4, 4) need (1, 1, 2, 2)"),
+    (lambda: tc.scatter_windows(IMAGES, np.zeros((1, 1, 2, 2), int), IMAGES.shape, 2, 2), "scatter_windows: numbers of shape (1, 1, 4, 4)"),
     (lambda: tc.col2im(X, (1, 1, 3, 3), 2), "col2im: columns of shape (2, 3), images of (1, 1, 3, 3) need (4, 4)"),
 ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("act", "message"),
+    [
+        (lambda: tc.sum(X, 1.0), "sum: axis=1.0: expected an integer"),
+        (lambda: tc.mean(X, "rows"), "mean: axis='rows': expected an integer"),
+        (lambda: tc.reshape(X, 6.0), "reshape: expected integers, got (6.0,)"),
+        (lambda: tc.transpose(X, ("a", "b")), "transpose: expected integers, got ('a', 'b')"),
+    ],
+)
+def test_what_is_no_integer_is_refused(act: Any, message: str) -> None:
+    with pytest.raises(DtypeError) as raised:
+        act()
+    assert str(raised.value) == message
 
 
 @pytest.mark.parametrize(("act", "message"), ERRORS, ids=[message for _, message in ERRORS])

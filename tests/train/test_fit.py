@@ -12,7 +12,7 @@ import pytest
 
 import tinygrad_cnn as tc
 from tinygrad_cnn.data import DataLoader, Digits, RandomShift
-from tinygrad_cnn.errors import ArgumentError, TinygradCnnError
+from tinygrad_cnn.errors import ArgumentError, DtypeError, TinygradCnnError
 from tinygrad_cnn.train import EarlyStopping, Epoch, History, evaluate, fit
 
 Batch = tuple[tc.Tensor, Any]
@@ -309,7 +309,13 @@ def _foreign(model: tc.nn.Module) -> tc.optim.SGD:
         ({"data": _Unsized()}, "no batch"),
         ({"data": iter(_batches())}, "again and again"),
         ({"data": Digits("test")}, "DataLoader"),
+        ({"data": (np.zeros((8, 4)), np.zeros(8, int))}, "got arrays: wrap it in DataLoader"),
         ({"validation": []}, "no batch"),
+        ({"model": tc.nn.ReLU}, "model=<class .*, expected an instance of Module"),
+        ({"optimizer": "adam"}, "optimizer='adam', expected an instance of Optimizer"),
+        ({"schedule": tc.optim.StepLR}, "schedule=.*, expected an instance of LRScheduler"),
+        ({"loss": "mse"}, "loss='mse', expected a function"),
+        ({"seed": -1}, "manual_seed: -1, expected an integer from 0 up"),
         ({"model": tc.nn.ReLU()}, "ReLU has nothing to train: 0 parameters"),
         ({"model": _model().requires_grad_(False)}, "2 parameters, all of them frozen"),
         ({"optimizer": _foreign(_model())}, "updates no parameter"),
@@ -330,6 +336,11 @@ def test_arguments_that_do_not_fit_change_nothing(
     assert _same(model.state_dict(), before)
     if not isinstance(change.get("data"), _Unsized):  # which shows itself only when it is read
         assert not list(tmp_path.iterdir())
+
+
+def test_a_loss_function_gives_a_tensor() -> None:
+    with pytest.raises(DtypeError, match=r"the loss function returned 0\.5, expected a Tensor"):
+        fit(_model(), _batches(), epochs=1, loss=lambda scores, labels: 0.5)  # type: ignore[arg-type,return-value]
 
 
 def test_a_schedule_of_another_optimizer_is_refused() -> None:

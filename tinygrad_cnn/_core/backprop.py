@@ -115,6 +115,12 @@ def local_gradients(
         rule = primitive.rule(index)
         if rule is None:
             continue
+        if parent.primitive is None and parent.written > node.age:  # type: ignore[attr-defined]
+            raise GraphError(
+                f"{parent.name or 'a variable'} was changed in place after {primitive.name!r} used"  # type: ignore[attr-defined]
+                " it: the gradient would be that of other values; run backward before the"
+                " optimiser's step, or compute the result again"
+            )
         gradient = rule(g, ans, *args, **params)
         arg = args[index]
         # Two NumPy scalars of one type need no comparison of shapes, which takes as long as
@@ -253,7 +259,8 @@ def _seed(output: Tensor, weight: TensorLike | None, create_graph: bool) -> Any:
     if output.node is None:
         raise GraphError(
             "backward on a Tensor that does not require a gradient: no variable with"
-            " requires_grad=True took part, or it was computed under no_grad or detached"
+            " requires_grad=True took part, or it was computed under no_grad, detached, or went"
+            " through a function of NumPy"
         )
     if weight is None:
         if output.size != 1:

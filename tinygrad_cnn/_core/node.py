@@ -135,14 +135,25 @@ class Node:
 
 
 class Leaf(Node):
-    """The vertex of a variable: it has no parents and collects a gradient."""
+    """The vertex of a variable: it has no parents and collects a gradient.
 
-    __slots__ = ("name",)
+    Attributes:
+        name: what messages, pictures and derivations call it.
+        written: when its values were last changed in place, on the clock of ``age``; what was
+            recorded before cannot be differentiated any more.
+    """
+
+    __slots__ = ("name", "written")
 
     def __init__(self, data: Any, name: str | None) -> None:
         super().__init__(None, (), {}, ArraySpec(data.shape, data.dtype), (), None, None)
         self.name = name
         self.grad = None
+        self.written = -1
+
+    def touch(self) -> None:
+        """Note that the values were changed in place."""
+        self.written = _next_age()
 
 
 def source_line(code: CodeType | None, instruction: int) -> SourceLine | None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DtypeError, GraphError, ShapeError
+from ..errors import DtypeError, GraphError, OutOfBoundsError, ShapeError
 from ..typing import Array, DTypeLike, Shape, TensorLike
 from .context import per_thread
 from .node import DISCARD, Leaf, Node
@@ -255,9 +255,27 @@ class Tensor(_Methods):
     def __setitem__(self, index: Any, value: TensorLike) -> None:
         self._check_writable("x[index] = value", "tc.where or tc.scatter_add")
         buffer = np.asarray(self.data)  # a copy if there are no axes: NumPy's scalars are values
-        buffer[raw(index) if isinstance(index, Tensor) else index] = raw(value)
+        value = raw(value)
+        try:
+            buffer[raw(index) if isinstance(index, Tensor) else index] = value
+        except IndexError as error:
+            raise OutOfBoundsError(f"x[index] = value, x of shape {self.shape}: {error}") from None
+        except ValueError as error:
+            if "broadcast" not in str(error):
+                raise
+            raise ShapeError(f"x[index] = value, x of shape {self.shape}: {error}") from None
         if not buffer.shape:
             self.data = buffer[()]
+        self.mark_changed()
+
+    def mark_changed(self) -> None:
+        """Note that the array was written to: what was recorded before is void.
+
+        In-place writes of this package call it. Call it after writing to ``.data`` yourself, so
+        that a later ``backward`` raises instead of using the new values.
+        """
+        if isinstance(self.node, Leaf) and isinstance(self.data, np.ndarray):
+            self.node.touch()
 
     def _check_writable(self, what: str, functional: str) -> None:
         """Refuse to change data that a recorded graph may have saved."""

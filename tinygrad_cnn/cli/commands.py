@@ -13,7 +13,9 @@ from .. import data, functional, models, nn, optim
 from .. import train as training
 from .._core.context import no_grad
 from .._core.tensor import Tensor
-from ..errors import ArgumentError, MissingExtraError
+from ..check.grade import grade as grade_submission
+from ..data.image_folder import decoded
+from ..errors import ArgumentError, ShapeError
 from ..random import manual_seed
 from ..typing import Array
 from .files import Trained, load, save
@@ -33,7 +35,13 @@ def train(arguments: argparse.Namespace) -> int:
         model, arguments.model, options, arguments.data, tuple(learn.classes),
         (height, width), tuple(learn.mean), tuple(learn.std),
     )  # fmt: skip
-    models.summary(model, (1, channels, height, width))  # fails here if the sizes do not fit
+    try:
+        models.summary(model, (1, channels, height, width))
+    except ShapeError as error:
+        raise ArgumentError(
+            f"the model {arguments.model!r} does not fit images of {height}x{width}, choose"
+            f" another --model of {', '.join(models.model_names())}: {error}"
+        ) from None
     folder.mkdir(parents=True, exist_ok=True)
     normalize = data.Normalize(trained.mean, trained.std)
     steps = data.DataLoader(
@@ -107,6 +115,15 @@ def check(arguments: argparse.Namespace) -> int:
     return 0 if report.ok else 1
 
 
+def grade(arguments: argparse.Namespace) -> int:
+    """Grade a submission; the exit status is 1 if points were lost."""
+    grades = grade_submission(arguments.submission, arguments.spec, arguments.hints)
+    print(grades)
+    if arguments.json:
+        Path(arguments.json).write_text(grades.to_json(), "utf-8")
+    return 0 if grades.ok else 1
+
+
 def _model(name: str, shape: tuple[int, ...] | None) -> tuple[nn.Module, tuple[int, ...]]:
     """A model by its name or its file, and the shape of one input."""
     if name.endswith(".npz"):
@@ -141,16 +158,6 @@ def _datasets(arguments: argparse.Namespace) -> tuple[data.ArrayDataset, data.Ar
 
 def _read_image(path: str, trained: Trained) -> Array:
     """An image file as the model wants it: (1, C, H, W), normalised."""
-    try:
-        from PIL import Image, UnidentifiedImageError
-    except ImportError:
-        raise MissingExtraError("pillow", "images", "reading an image file") from None
-    height, width = trained.size
-    try:
-        with Image.open(path) as image:
-            scaled = image.convert("L" if len(trained.mean) == 1 else "RGB").resize((width, height))
-    except UnidentifiedImageError:
-        raise ArgumentError(f"{path} is no image that Pillow can read") from None
-    pixels = np.asarray(scaled, np.float32).reshape(height, width, -1) / 255.0  # (H, W, C)
-    normalize = data.Normalize(trained.mean, trained.std)
-    return normalize(pixels.transpose(2, 0, 1)[None])
+    [picture] = decoded([path], "L" if len(trained.mean) == 1 else "RGB", trained.size)
+    pixels = picture.transpose(2, 0, 1)[None] / np.float32(255)  # (H, W, C) -> (1, C, H, W)
+    return data.Normalize(trained.mean, trained.std)(pixels)

@@ -52,6 +52,8 @@ def load(path: str | Path) -> Trained:
         CheckpointError: the file is no such archive, or does not fit its model.
     """
     try:
+        if Path(path).is_file() and not zipfile.is_zipfile(path):
+            raise ValueError("no .npz archive")  # NumPy would advise to unpickle it
         with np.load(path, allow_pickle=False) as archive:
             state = dict(archive)
         about = json.loads(state.pop(_ABOUT).tobytes())

@@ -20,6 +20,7 @@ Start here:
   tinygrad-cnn predict run/model.npz                what it says about images it never saw
   tinygrad-cnn summary lenet5 --input 1,28,28       layers, sizes and parameters
   tinygrad-cnn check digits                         are its gradients right?
+  tinygrad-cnn grade layers.py                      are the hand-written layers in a file?
 """
 
 
@@ -31,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     run = {**vars(commands), "demo": demo.demo}[arguments.command]
     try:
         return int(run(arguments))
-    except (TinygradCnnError, FileNotFoundError) as error:
+    except (TinygradCnnError, OSError) as error:
         print(f"tinygrad-cnn {arguments.command}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -45,13 +46,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for add in (_add_demo, _add_train, _add_predict, _add_summary, _add_check):
+    for add in (_add_demo, _add_train, _add_predict, _add_summary, _add_check, _add_grade):
         add(commands)
     return parser
 
 
 class _Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Paragraphs as they are written, and the default of every option."""
+    """Paragraphs as they are written, and the default of every option that has a value."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        plain = action.default is None or action.default is False
+        return action.help if plain else super()._get_help_string(action)
 
 
 def _version() -> str:
@@ -80,7 +85,7 @@ def _add_demo(commands: Commands) -> None:
     )
     command.add_argument("--out", default="demo", help="folder for what it writes")
     command.add_argument("--epochs", type=_positive, default=20, help="passes over the images")
-    command.add_argument("--seed", type=int, default=0, help="of weights and order")
+    command.add_argument("--seed", type=_seed, default=0, help="of weights and order")
 
 
 def _add_train(commands: Commands) -> None:
@@ -98,7 +103,7 @@ def _add_train(commands: Commands) -> None:
     command.add_argument("--epochs", type=_positive, default=10, help="passes over the images")
     command.add_argument("--batch-size", type=_positive, default=64, help="images in a step")
     command.add_argument("--lr", type=float, default=0.002, help="peak learning rate of Adam")
-    command.add_argument("--seed", type=int, default=0, help="of weights, order and dropout")
+    command.add_argument("--seed", type=_seed, default=0, help="of weights, order and dropout")
     command.add_argument("--out", default="run", help="folder for weights and log")
 
 
@@ -113,7 +118,9 @@ def _add_predict(commands: Commands) -> None:
     )
     command.add_argument("weights", help="a model.npz that 'train' or 'demo' wrote")
     command.add_argument("images", nargs="*", help="image files")
-    command.add_argument("--root", default=None, help="folder of the data set")
+    command.add_argument(
+        "--root", default=None, help="folder of the data set; else $TINYGRAD_CNN_DATA"
+    )
     command.add_argument("--top", type=_positive, default=3, help="classes to print for each image")
 
 
@@ -139,7 +146,27 @@ def _add_check(commands: Commands) -> None:
     )
     command.add_argument("model", help=f"one of {_model_names()}, or a file of weights")
     command.add_argument("--sample", type=_positive, default=20, help="elements per parameter")
-    command.add_argument("--seed", type=int, default=0, help="of weights, images and sample")
+    command.add_argument("--seed", type=_seed, default=0, help="of weights, images and sample")
+
+
+def _add_grade(commands: Commands) -> None:
+    command = _command(
+        commands,
+        "grade",
+        "grade layers, losses and optimiser steps written by hand",
+        "Finds functions such as affine_forward and affine_backward in the file, calls them in\n"
+        "processes of their own under limits of time and memory, and compares. The processes are\n"
+        "no jail: docs/grading.md. The exit status is 1 if points were lost.\n\n"
+        "  tinygrad-cnn grade layers.py --hints 3\n"
+        "  tinygrad-cnn grade layers.py --spec homework2.toml --json grades.json",
+    )
+    command.add_argument("submission", help="a Python file")
+    command.add_argument("--spec", default=None, help="a TOML file: questions, points, limits")
+    command.add_argument("--json", default=None, help="also write the result to this file")
+    command.add_argument(
+        "--hints", type=int, choices=(1, 2, 3), default=None,
+        help="1: which part fails; 2: also why; 3: also the mathematics and the fix",
+    )  # fmt: skip
 
 
 def _add_data(command: argparse.ArgumentParser) -> None:
@@ -148,7 +175,11 @@ def _add_data(command: argparse.ArgumentParser) -> None:
         default="digits",
         help="digits, mnist, fashion-mnist, cifar10, or a folder with a subfolder for each class",
     )
-    command.add_argument("--root", default=None, help="where the files lie or shall be downloaded")
+    command.add_argument(
+        "--root",
+        default=None,
+        help="where the files lie or shall be downloaded; else $TINYGRAD_CNN_DATA",
+    )
     command.add_argument("--download", action="store_true", help="fetch missing files (extra data)")
 
 
@@ -163,16 +194,23 @@ def _model_names() -> str:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
-    return number
+    return _whole(text, 1)
+
+
+def _seed(text: str) -> int:
+    return _whole(text, 0)
+
+
+def _whole(text: str, least: int) -> int:
+    if not text.isdecimal() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected an integer from {least} up")
+    return int(text)
 
 
 def _sizes(text: str) -> tuple[int, ...]:
     try:
         sizes = tuple(_positive(part) for part in text.split(","))
-    except ValueError:
+    except argparse.ArgumentTypeError:
         sizes = ()
     if len(sizes) != 3:
         raise argparse.ArgumentTypeError(f"{text!r}: expected channels,height,width: 1,28,28")

@@ -53,7 +53,7 @@ class ImageFolder(ArrayDataset):
         if size is not None and min(size) < 1:
             raise ArgumentError(f"ImageFolder: size={size}, expected a height and a width above 0")
         classes, paths, labels = _scan(root)
-        images = _stack(paths, _decoded(paths, mode, size))
+        images = _stack(paths, decoded(paths, mode, size))
         super().__init__(images, labels, classes=classes)
         self.paths: tuple[str, ...] = tuple(paths)
 
@@ -82,8 +82,13 @@ def _visible(folder: Path) -> list[str]:
         raise DataError(f"{os.fspath(folder)}: can't be read as a folder: {error}") from error
 
 
-def _decoded(paths: list[str], mode: str, size: tuple[int, int] | None) -> Iterator[Array]:
-    """Each picture as uint8 array (H, W, C)."""
+def decoded(paths: list[str], mode: str, size: tuple[int, int] | None) -> Iterator[Array]:
+    """Each picture as uint8 array (H, W, C), resized to ``size`` (height, width) if given.
+
+    Raises:
+        MissingExtraError: Pillow is not installed.
+        DataError: a file is no picture of 8 bits a channel.
+    """
     try:
         from PIL import Image
     except ImportError:

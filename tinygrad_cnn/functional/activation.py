@@ -9,7 +9,7 @@ import numpy as np
 from .._core.context import composition
 from .._core.primitive import apply
 from .._core.tensor import Tensor, as_tensor
-from ..errors import ArgumentError
+from ..errors import ArgumentError, ShapeError
 from ..ops import current_conventions, erf, exp, log, sum, where
 from ..ops import sigmoid as sigmoid
 from ..ops import tanh as tanh
@@ -102,5 +102,7 @@ def _shifted(x: TensorLike, axis: int, name: str) -> Tensor:
     """
     x = as_tensor(x)
     axis = normalize_axis(axis, x.ndim, name)
+    if not x.shape[axis]:
+        raise ShapeError(f"{name} of no elements: shape {x.shape} over axis {axis}")
     largest: Array = np.max(x.data, axis=axis, keepdims=True)
     return x - largest

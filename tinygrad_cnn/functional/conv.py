@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numbers import Integral
+
 import numpy as np
 
 from .._core.context import composition
@@ -90,8 +92,8 @@ def _check_conv2d(x: Shape, weight: Shape, groups: int) -> None:
         raise ShapeError(
             f"conv2d: expected input (N, C, H, W) and weight (K, C, FH, FW), got {x} and {weight}"
         )
-    if groups < 1 or weight[0] % groups:
-        raise ArgumentError(f"conv2d: groups={groups} does not divide the {weight[0]} filters")
+    if not isinstance(groups, Integral) or groups < 1 or weight[0] % groups:
+        raise ArgumentError(f"conv2d: groups={groups!r} does not divide the {weight[0]} filters")
     if x[1] != weight[1] * groups:
         channels = f"{weight[1]}" if groups == 1 else f"{groups} groups of {weight[1]}"
         raise ShapeError(

@@ -55,6 +55,7 @@ def max_pool2d(
     x = _pad_images(x, kernel_size, padding, lowest, "max_pool2d")
     if current_conventions().ties == "split":
         return max(_windows(x, kernel_size, stride, dilation, "max_pool2d"), axis=2)
+    window_of(x.shape, kernel_size, stride, dilation, "max_pool2d")  # whose name errors give
     switches = pool_switches(x, kernel_size, stride, dilation)
     return gather_windows(x, switches, kernel_size, stride, dilation)
 

@@ -35,7 +35,8 @@ def mean(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     tensor([1.5, 4.5])
     """
     x = as_tensor(x)
-    return sum(x, axis, keepdims) / _count(x, axis, "mean")
+    count = _count(x, axis, "mean")
+    return sum(x, axis, keepdims) / count
 
 
 @composition
@@ -45,12 +46,17 @@ def var(x: TensorLike, axis: Axis = None, ddof: int = 0, keepdims: bool = False)
     Divides by n - ``ddof``, as NumPy: 0 is the variance of the values, 1 (PyTorch's default)
     the unbiased estimate from a sample.
 
+    Raises:
+        ShapeError: there are not more than ``ddof`` elements.
+
     >>> import tinygrad_cnn as tc
     >>> tc.var(tc.tensor([1.0, 3.0]))
     tensor(1.)
     """
     x = as_tensor(x)
     count = _count(x, axis, "var")
+    if count <= ddof:
+        raise ShapeError(f"var: ddof={ddof} of {count} elements: shape {x.shape} over axis {axis}")
     centered = x - mean(x, axis, keepdims=True)
     return sum(centered * centered, axis, keepdims) / (count - ddof)
 

@@ -80,5 +80,6 @@ def assign(target: Tensor, values: Any) -> None:
         )
     if isinstance(target.data, np.ndarray):
         target.data[...] = values
+        target.mark_changed()
     else:
         target.data = target.dtype.type(values)  # NumPy scalars are constant

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 
-from ..errors import ShapeError
+from ..errors import DtypeError, ShapeError
 from ..typing import Axis
 
 
@@ -12,9 +12,13 @@ def normalize_axis(axis: int, ndim: int, name: str) -> int:
     """A non-negative axis number.
 
     Raises:
+        DtypeError: the axis is no integer.
         ShapeError: the axis does not exist.
     """
-    index = operator.index(axis)
+    try:
+        index = operator.index(axis)
+    except TypeError:
+        raise DtypeError(f"{name}: axis={axis!r}: expected an integer") from None
     if not -ndim <= index < ndim:
         raise ShapeError(f"{name}: axis {axis} does not exist in an array of {ndim} axes")
     return index % ndim

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from .._core.primitive import apply, every, primitive
 from .._core.tensor import Tensor, raw
 from .._kernels import windows as kernels
-from ..errors import ShapeError
+from ..errors import DtypeError, ShapeError
 from ..typing import DTypeLike, Shape, TensorLike
 from ._axes import normalize_axes, normalize_axis
 
@@ -110,7 +111,7 @@ def reshape(x: TensorLike, *shape: Any) -> Tensor:
     >>> tc.reshape(tc.tensor([[1.0, 2.0], [3.0, 4.0]]), (4,))
     tensor([1., 2., 3., 4.])
     """
-    target = _as_shape(shape)
+    target = _as_shape(shape, "reshape")
     size = math.prod(np.shape(raw(x)))
     known = math.prod(n for n in target if n != -1)
     if target.count(-1) == 1 and known and size % known == 0:
@@ -122,11 +123,14 @@ def reshape(x: TensorLike, *shape: Any) -> Tensor:
     return apply(reshape_p, x, shape=target)
 
 
-def _as_shape(shape: tuple[Any, ...]) -> Shape:
+def _as_shape(shape: tuple[Any, ...], name: str) -> Shape:
     """Both calls, f(x, 2, 3) and f(x, (2, 3)), as a tuple of integers."""
     if len(shape) == 1 and isinstance(shape[0], (tuple, list)):
         shape = tuple(shape[0])
-    return tuple(int(n) for n in shape)
+    try:
+        return tuple(operator.index(n) for n in shape)
+    except TypeError:
+        raise DtypeError(f"{name}: expected integers, got {shape}") from None
 
 
 def transpose(x: TensorLike, *axes: Any) -> Tensor:
@@ -140,7 +144,9 @@ def transpose(x: TensorLike, *axes: Any) -> Tensor:
             [2., 4.]])
     """
     ndim = np.ndim(raw(x))
-    order = _as_shape(axes) if axes and axes != (None,) else tuple(reversed(range(ndim)))
+    order = (
+        _as_shape(axes, "transpose") if axes and axes != (None,) else tuple(reversed(range(ndim)))
+    )
     order = normalize_axes(order, ndim, "transpose")
     if len(order) != ndim:
         raise ShapeError(f"transpose: {ndim} axes can't be put into the order {axes}")
@@ -244,7 +250,7 @@ def broadcast_to(x: TensorLike, shape: Shape) -> Tensor:
             [1., 2.]])
     """
     try:
-        return apply(broadcast_to_p, x, shape=_as_shape((shape,)))
+        return apply(broadcast_to_p, x, shape=_as_shape((shape,), "broadcast_to"))
     except ValueError:
         raise ShapeError(
             f"broadcast_to: {np.shape(raw(x))} does not broadcast to {shape}"
@@ -338,7 +344,10 @@ def crop(x: TensorLike, widths: Sequence[tuple[int, int]]) -> Tensor:
 
 def _widths(x: Any, widths: Any, name: str) -> tuple[tuple[int, int], ...]:
     ndim = np.ndim(raw(x))
-    pairs = tuple((int(a), int(b)) for a, b in widths)
+    try:
+        pairs = tuple((operator.index(a), operator.index(b)) for a, b in widths)
+    except (TypeError, ValueError):  # no integers, or no pairs
+        pairs = ((-1, -1),)
     if len(pairs) != ndim or any(min(pair) < 0 for pair in pairs):
         raise ShapeError(
             f"{name}: expected (before, after) >= 0 for each of {ndim} axes, got {widths}"

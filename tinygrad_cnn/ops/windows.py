@@ -146,12 +146,17 @@ def gather_windows(
 ) -> Tensor:
     """From each window the element that its switch names; the gradient returns to it.
 
+    Raises:
+        ShapeError: not one switch for each window.
+
     >>> import tinygrad_cnn as tc
     >>> x = tc.tensor([[[[1.0, 2.0], [4.0, 3.0]]]])
     >>> tc.gather_windows(x, tc.pool_switches(x, 2, 2), 2, 2)
     tensor([[[[4.]]]])
     """
-    window = window_of(np.shape(raw(x)), kernel_size, stride, dilation, "gather_windows")
+    shape = np.shape(raw(x))
+    window = window_of(shape, kernel_size, stride, dilation, "gather_windows")
+    _check_windows("gather_windows: switches", switches, shape, window)
     return apply(gather_windows_p, x, window=window, switches=switches)
 
 
@@ -165,6 +170,9 @@ def scatter_windows(
 ) -> Tensor:
     """Add each number where its switch points: the adjoint of ``gather_windows``.
 
+    Raises:
+        ShapeError: not one number and one switch for each window.
+
     >>> import tinygrad_cnn as tc
     >>> import numpy as np
     >>> tc.scatter_windows(tc.ones(1, 1, 1, 1), np.full((1, 1, 1, 1), 2), (1, 1, 2, 2), 2, 2)
@@ -172,4 +180,14 @@ def scatter_windows(
               [1., 0.]]]])
     """
     window = window_of(shape, kernel_size, stride, dilation, "scatter_windows")
+    _check_windows("scatter_windows: numbers", g, shape, window)
+    _check_windows("scatter_windows: switches", switches, shape, window)
     return apply(scatter_windows_p, g, window=window, switches=switches, shape=tuple(shape))
+
+
+def _check_windows(what: str, values: TensorLike, images: Shape, window: Window) -> None:
+    """Refuse anything but one value for each window over ``images``."""
+    expected = (*images[:2], *window.output_size((images[2], images[3])))
+    given = np.shape(raw(values))
+    if given != expected:
+        raise ShapeError(f"{what} of shape {given}, images of {images} need {expected}")

@@ -119,6 +119,7 @@ class Optimizer(ABC):
             self._update(array, grad, state, group, spare)
             if scalar:
                 param.data = array[()]
+            param.mark_changed()
 
     def state_dict(self) -> dict[str, Any]:
         """State and options as nested dicts of arrays (copies) and numbers, in PyTorch's form.

@@ -20,9 +20,19 @@ def matching_optimizer(
     """The given optimiser, that of the schedule, or a new one, once it is known to fit.
 
     Raises:
-        ArgumentError: there is nothing to train, or model, optimiser and schedule do not belong
-            together.
+        ArgumentError: one of the three is something else, there is nothing to train, or model,
+            optimiser and schedule do not belong together.
     """
+    for name, value, kind in (
+        ("model", model, nn.Module),
+        ("optimizer", optimizer, Optimizer),
+        ("schedule", schedule, LRScheduler),
+    ):
+        left_out = value is None and kind is not nn.Module
+        if not left_out and not isinstance(value, kind):
+            raise ArgumentError(
+                f"fit: {name}={value!r:.60}, expected an instance of {kind.__name__}"
+            )
     parameters = list(model.parameters())
     trainable = [parameter for parameter in parameters if parameter.requires_grad]
     if not trainable:
@@ -52,6 +62,7 @@ def check_loop(
     epochs: int,
     schedule_every: str,
     clip_norm: float | None,
+    loss: Any,
     files: Iterable[str | os.PathLike[str] | None],
 ) -> None:
     """Refuse data and settings that a run can't end with.
@@ -66,6 +77,8 @@ def check_loop(
     one_of("fit", "schedule_every", schedule_every, ("epoch", "batch"))
     if clip_norm is not None and not clip_norm > 0:
         raise ArgumentError(f"fit: clip_norm={clip_norm!r}, expected a number above 0")
+    if not callable(loss):
+        raise ArgumentError(f"fit: loss={loss!r}, expected a function such as F.cross_entropy")
     for file in files:
         if file is not None and (not Path(file).parent.is_dir() or Path(file).is_dir()):
             raise ArgumentError(f"fit: {os.fspath(file)!r} is no file in an existing folder")

@@ -15,7 +15,7 @@ from .. import nn
 from .._core.context import detect_anomaly, no_grad
 from .._core.tensor import Tensor
 from ..data import Dataset
-from ..errors import ArgumentError, NonFiniteError
+from ..errors import ArgumentError, DtypeError, NonFiniteError
 from ..nn._mode import mode
 from ..typing import Array
 from .metrics import predictions
@@ -78,6 +78,8 @@ def forward(model: nn.Module, loss: Loss, inputs: Any, targets: Any) -> tuple[Te
     """The loss of a batch, and of each label whether it was hit; None without labels."""
     outputs = model(inputs)
     value = loss(outputs, targets)
+    if not isinstance(value, Tensor):
+        raise DtypeError(f"the loss function returned {value!r:.60}, expected a Tensor")
     found = predictions(outputs, targets)
     return value, None if found is None else found[0] == found[1]
 
@@ -139,10 +141,13 @@ def check_data(name: str, data: Any) -> None:
     Raises:
         ArgumentError: it does not.
     """
-    if isinstance(data, Dataset):
+    arrays = isinstance(data, (tuple, list)) and any(
+        isinstance(part, (np.ndarray, Tensor)) for part in data
+    )
+    if arrays or isinstance(data, Dataset):
+        what = "arrays" if arrays else f"the data set {data!r:.60}"
         raise ArgumentError(
-            f"{name}: expected batches, got the data set {data!r:.60}: wrap it in"
-            " DataLoader(…, batch_size=64)"
+            f"{name}: expected batches, got {what}: wrap it in DataLoader(…, batch_size=64)"
         )
     if not isinstance(data, Iterable) or isinstance(data, Iterator):
         raise ArgumentError(

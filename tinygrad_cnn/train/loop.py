@@ -70,7 +70,7 @@ def fit(
     3
     """
     optimizer = matching_optimizer(model, optimizer, schedule)
-    check_loop(data, validation, epochs, schedule_every, clip_norm, (log, checkpoint))
+    check_loop(data, validation, epochs, schedule_every, clip_norm, loss, (log, checkpoint))
     if seed is not None:
         manual_seed(seed)
     step = Step(model, loss, optimizer, clip_norm, schedule, schedule_every)
