@@ -15,7 +15,7 @@ from ._core.backprop import consumers_first, gradients
 from ._core.context import enable_grad, is_grad_enabled
 from ._core.tensor import Tensor, as_tensor, raw
 from .creation import zeros, zeros_like
-from .errors import ArgumentError, ShapeError
+from .errors import ArgumentError, DtypeError, ShapeError
 from .ops import astype, reshape, stack
 from .ops import sum as sum_
 
@@ -130,6 +130,11 @@ def _any_recorded(values: Iterable[Any] | None) -> bool:
     )
 
 
+def _check_function(f: Any, name: str) -> None:
+    if not callable(f):
+        raise DtypeError(f"{name}: expected a function, got {f!r:.60}: it returns a new function")
+
+
 def _numbers(argnums: int | tuple[int, ...]) -> tuple[int, ...]:
     return (argnums,) if isinstance(argnums, int) else tuple(argnums)
 
@@ -140,12 +145,14 @@ def value_and_grad(
     """A function that returns the value of ``f`` and its gradient by the chosen arguments.
 
     Raises:
+        DtypeError: ``f`` is no function.
         ShapeError: ``f`` returned something other than one number.
 
     >>> import tinygrad_cnn as tc
     >>> tc.value_and_grad(lambda x: x**3)(2.0)
     (tensor(8.), tensor(12.))
     """
+    _check_function(f, "grad")
 
     def differentiated(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
         call = _Traced(f, args, kwargs, _numbers(argnums))
@@ -259,6 +266,7 @@ def jacobian(f: Callable[..., Any], argnum: int = 0) -> Callable[..., Tensor]:
     tensor([[2., 0.],
             [0., 6.]])
     """
+    _check_function(f, "jacobian")
 
     def differentiated(*args: Any, **kwargs: Any) -> Tensor:
         call = _Traced(f, args, kwargs, (argnum,))

@@ -29,6 +29,14 @@ else:
 
 __all__ = ["Tensor", "as_tensor", "raw", "tensor"]
 
+# NumPy's functions whose results no gradient could flow through: they read a Tensor's data.
+_READING = frozenset(
+    "all allclose any argmax argmin argsort array2string array_equal array_repr array_str"
+    " count_nonzero isclose may_share_memory ndim result_type shape shares_memory size".split()
+)
+# NumPy's second names for what this package has under the first.
+_NAMES = {"amax": "max", "amin": "min", "around": "round"}
+
 
 def raw(value: Any) -> Any:
     """The array or scalar behind ``value``: a Tensor's data, NumPy's own types unchanged.
@@ -208,6 +216,23 @@ class Tensor(_Methods):
 
     def __array__(self, dtype: DTypeLike = None, copy: bool | None = None) -> Array:
         return np.array(self.data, dtype=dtype, copy=copy)
+
+    def __array_function__(
+        self, function: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        name: str = function.__name__
+        if name in _READING:
+            data = [arg.data if isinstance(arg, Tensor) else arg for arg in args]
+            named = {k: arg.data if isinstance(arg, Tensor) else arg for k, arg in kwargs.items()}
+            return function(*data, **named)
+        from .. import __all__ as public
+
+        ours = _NAMES.get(name, name)
+        raise DtypeError(
+            f"{function.__module__}.{name} of a Tensor would lose its gradient: use"
+            + (f" tc.{ours}, or" if ours in public else "")
+            + " .numpy() for an array without one"
+        )
 
     def __len__(self) -> int:
         if not self.shape:

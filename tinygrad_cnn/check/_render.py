@@ -73,21 +73,22 @@ class Table:
     def to_text(self, colours: bool) -> str:
         """Columns padded to their widest cell."""
         widths = [max(map(len, column)) for column in zip(self.header, *self.rows, strict=True)]
-        tones = ["dim", *(self.tones or ["plain"] * len(self.rows))]
+        tones: list[Tone] = ["dim", *(self.tones or ["plain"] * len(self.rows))]
         lines = []
         for tone, row in zip(tones, [self.header, *self.rows], strict=True):
             cells = [
                 cell.rjust(width) if _is_number(cell) else cell.ljust(width)
                 for cell, width in zip(row, widths, strict=True)
             ]
-            lines.append(Line("  ".join(cells).rstrip(), tone).to_text(colours))  # type: ignore[arg-type]
+            lines.append(Line("  ".join(cells).rstrip(), tone).to_text(colours))
         return "\n".join(lines)
 
     def to_html(self) -> str:
         """A table element."""
         head = "".join(f"<th>{html.escape(cell)}</th>" for cell in self.header)
         body = []
-        for tone, row in zip(self.tones or ["plain"] * len(self.rows), self.rows, strict=True):
+        tones: Sequence[Tone] = self.tones or ["plain"] * len(self.rows)
+        for tone, row in zip(tones, self.rows, strict=True):
             cells = "".join(f"<td>{html.escape(cell)}</td>" for cell in row)
             body.append(f'<tr style="{_CSS[tone]}">{cells}</tr>')
         return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"

@@ -13,7 +13,7 @@ from .._core.backprop import consumers_first
 from .._core.context import Scope
 from .._core.node import Leaf, Node
 from .._core.tensor import Tensor
-from ..errors import ArgumentError, GraphError
+from ..errors import ArgumentError, DtypeError, GraphError
 from ..typing import Shape
 
 if TYPE_CHECKING:
@@ -101,6 +101,7 @@ def graph(y: Tensor, zoom: Zoom = "functions") -> GraphView:
             like, ``"primitives"`` shows every recorded operation.
 
     Raises:
+        DtypeError: ``y`` is no Tensor.
         GraphError: ``y`` was not recorded.
         ArgumentError: another zoom.
 
@@ -112,6 +113,8 @@ def graph(y: Tensor, zoom: Zoom = "functions") -> GraphView:
     """
     if zoom not in _ZOOMS:
         raise ArgumentError(f"zoom={zoom!r}: expected one of {', '.join(_ZOOMS)}")
+    if not isinstance(y, Tensor):
+        raise DtypeError(f"draw.graph: expected a Tensor, got {type(y).__name__}")
     if y.node is None:
         raise GraphError("draw.graph: this Tensor was not recorded: nothing requires a gradient")
     nodes = consumers_first([y.node])[::-1]

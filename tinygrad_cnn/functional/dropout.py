@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numbers import Real
+
 import numpy as np
 
 from .._core.context import composition
@@ -33,8 +35,8 @@ def dropout(
     >>> tc.functional.dropout(tc.ones(4), p=0.5)
     tensor([2., 2., 2., 0.])
     """
-    if not 0.0 <= p < 1.0:
-        raise ArgumentError(f"dropout: p={p}: expected a probability, 0 <= p < 1")
+    if not isinstance(p, Real) or not 0.0 <= p < 1.0:
+        raise ArgumentError(f"dropout: p={p!r}: expected a probability, 0 <= p < 1")
     x = as_tensor(x)
     if not training or p == 0.0:
         return x

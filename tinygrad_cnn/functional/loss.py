@@ -24,7 +24,9 @@ def _reduced(losses: Any, reduction: str, weights: Any = None) -> Tensor:
     if reduction == "sum":
         return sum(losses)
     if reduction == "mean":
-        return mean(losses) if weights is None else sum(losses) / np.sum(weights)
+        if weights is None:
+            return mean(losses)
+        return sum(losses) / (np.sum(weights) or np.nan)  # NaN where nothing counts, as PyTorch
     raise ArgumentError(f"reduction={reduction!r}: expected 'mean', 'sum' or 'none'")
 
 
@@ -129,9 +131,13 @@ def cross_entropy(
     axis = 1 if len(shape) > 1 else 0
     logp = log_softmax(scores, axis)
     if np.shape(raw(target)) == shape:
-        return _soft_cross_entropy(
-            logp, as_tensor(target), weight, reduction, label_smoothing, axis
-        )
+        probabilities = as_tensor(target)
+        if probabilities.dtype.kind != "f":
+            raise DtypeError(
+                f"cross_entropy: {probabilities.dtype} targets of the shape {shape} of the scores:"
+                " probabilities are floating point, class indices have one axis less"
+            )
+        return _soft_cross_entropy(logp, probabilities, weight, reduction, label_smoothing, axis)
     hard = nll_loss(logp, target, weight, ignore_index, reduction)
     if not label_smoothing:
         return hard

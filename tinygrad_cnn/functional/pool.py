@@ -6,7 +6,7 @@ import numpy as np
 
 from .._core.context import composition
 from .._core.tensor import Tensor, as_tensor
-from ..errors import ShapeError
+from ..errors import DtypeError, ShapeError
 from ..ops import (
     current_conventions,
     gather_windows,
@@ -43,6 +43,7 @@ def max_pool2d(
         (N, C, OH, OW) with OH = floor((H + 2 padding - dilation (FH - 1) - 1) / stride) + 1.
 
     Raises:
+        DtypeError: the images are booleans.
         ShapeError: the window does not fit, or the padding exceeds half of it.
 
     >>> import tinygrad_cnn as tc
@@ -51,7 +52,9 @@ def max_pool2d(
     """
     stride = kernel_size if stride is None else stride
     x = as_tensor(x)
-    lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
+    if x.dtype.kind == "b":
+        raise DtypeError("max_pool2d: images of booleans have no largest element: use .astype(float)")
+    lowest = np.iinfo(x.dtype).min if x.dtype.kind in "iu" else -np.inf
     x = _pad_images(x, kernel_size, padding, lowest, "max_pool2d")
     if current_conventions().ties == "split":
         return max(_windows(x, kernel_size, stride, dilation, "max_pool2d"), axis=2)
@@ -66,6 +69,7 @@ def avg_pool2d(
     kernel_size: IntPair,
     stride: IntPair | None = None,
     padding: IntPair = 0,
+    *,  # PyTorch's next argument is ceil_mode
     count_include_pad: bool = True,
 ) -> Tensor:
     """The mean of every window.

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import count
 from typing import Any, Self, overload
 
+from ..errors import OutOfBoundsError
 from .module import Module
 
 __all__ = ["ModuleDict", "ModuleList", "Sequential"]
@@ -38,13 +39,18 @@ class _Numbered(_Container):
     def __getitem__(self, index: int | slice) -> Module | Self:
         items = list(self._held().items())
         if not isinstance(index, slice):
-            return items[index][1]
+            return items[self._place(index)][1]
         part = type(self).__new__(type(self))  # a subclass's __init__ may want other arguments
         part._hold(dict(items[index]))
         return part
 
+    def _place(self, index: int) -> int:
+        if not -len(self) <= index < len(self):
+            raise OutOfBoundsError(f"{type(self).__name__}[{index}] of {len(self)} modules")
+        return index
+
     def __setitem__(self, index: int, module: Module) -> None:
-        self.add_module(list(self._held())[index], module)
+        self.add_module(list(self._held())[self._place(index)], module)
 
     def append(self, module: Module) -> Self:
         """Add a module at the end, under the next free number."""

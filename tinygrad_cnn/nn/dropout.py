@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numbers import Real
+
 import numpy as np
 
 from .. import functional as F
@@ -30,8 +32,8 @@ class Dropout(Module):
 
     def __init__(self, p: float = 0.5, *, generator: np.random.Generator | None = None) -> None:
         super().__init__()
-        if not 0.0 <= p < 1.0:
-            raise ArgumentError(f"Dropout: p={p}, expected a probability, 0 <= p < 1")
+        if not isinstance(p, Real) or not 0.0 <= p < 1.0:
+            raise ArgumentError(f"Dropout: p={p!r}, expected a probability, 0 <= p < 1")
         self.p, self.generator = p, generator
 
     def forward(self, x: TensorLike) -> Tensor:

@@ -19,7 +19,7 @@ from typing import TypeVar
 import numpy as np
 
 from .._core.tensor import Tensor
-from ..errors import ArgumentError, ShapeError
+from ..errors import ArgumentError, DtypeError, ShapeError
 from ..random import default_generator
 from ..typing import TensorLike
 from ._checks import one_of
@@ -94,6 +94,13 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     return gain
 
 
+def _fill(tensor: T, values: TensorLike) -> T:
+    if not isinstance(tensor, Tensor):
+        raise DtypeError(f"nn.init: expected a Tensor to fill, got {type(tensor).__name__}")
+    assign(tensor, values)
+    return tensor
+
+
 def constant_(tensor: T, val: TensorLike) -> T:
     """Fill with one number.
 
@@ -101,8 +108,7 @@ def constant_(tensor: T, val: TensorLike) -> T:
     >>> tc.nn.init.constant_(tc.zeros(2), 0.5)
     tensor([0.5, 0.5])
     """
-    assign(tensor, val)
-    return tensor
+    return _fill(tensor, val)
 
 
 def zeros_(tensor: T) -> T:
@@ -137,8 +143,7 @@ def uniform_(tensor: T, a: float = 0.0, b: float = 1.0, generator: Generator | N
     """
     if not a <= b:
         raise ArgumentError(f"uniform_: a={a} exceeds b={b}")
-    assign(tensor, (generator or default_generator()).uniform(a, b, tensor.shape))
-    return tensor
+    return _fill(tensor, (generator or default_generator()).uniform(a, b, tensor.shape))
 
 
 def normal_(
@@ -155,8 +160,7 @@ def normal_(
     """
     if not std >= 0.0:
         raise ArgumentError(f"normal_: std={std} is negative")
-    assign(tensor, (generator or default_generator()).normal(mean, std, tensor.shape))
-    return tensor
+    return _fill(tensor, (generator or default_generator()).normal(mean, std, tensor.shape))
 
 
 def xavier_uniform_(tensor: T, gain: float = 1.0, generator: Generator | None = None) -> T:

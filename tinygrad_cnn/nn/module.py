@@ -30,6 +30,13 @@ def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path and name else path or name
 
 
+def _holds_part(value: Any) -> bool:
+    """Whether a list, tuple or dict holds a Parameter or a Module, at any depth."""
+    if isinstance(value, (list, tuple, dict)):
+        return any(map(_holds_part, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, (Parameter, Module))
+
+
 class Module:
     """A part of a network: define ``__init__`` with its parts and ``forward`` with its sense.
 
@@ -41,7 +48,8 @@ class Module:
             ``train()`` and ``eval()`` set it.
 
     Raises:
-        ArgumentError: a part is given a name that is empty, has a dot or hides a method.
+        ArgumentError: a part is given a name that is empty, has a dot or hides a method, or lies
+            in a list, tuple or dict, where it is not found.
         DtypeError: a parameter, submodule or buffer is replaced by something else.
         GraphError: a module without ``forward`` is called.
 
@@ -113,6 +121,12 @@ class Module:
         self._check_kind(name, value)
         if isinstance(value, (Parameter, Module)):
             self._adopt(name, value)
+        elif _holds_part(value):
+            raise ArgumentError(
+                f"{type(self).__name__}.{name}: parts in a {type(value).__name__} are not found, so"
+                " they would not be trained or saved: hold modules in nn.ModuleList or"
+                " nn.ModuleDict, parameters each as an attribute"
+            )
         super().__setattr__(name, value)
 
     def _check_kind(self, name: str, value: Any) -> None:

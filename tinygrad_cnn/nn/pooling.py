@@ -91,4 +91,10 @@ class AvgPool2d(_Pool2d):
 
     def forward(self, x: TensorLike) -> Tensor:
         """(N, C, H, W) to (N, C, OH, OW)."""
-        return F.avg_pool2d(x, self.kernel_size, self.stride, self.padding, self.count_include_pad)
+        return F.avg_pool2d(
+            x,
+            self.kernel_size,
+            self.stride,
+            self.padding,
+            count_include_pad=self.count_include_pad,
+        )

@@ -9,13 +9,14 @@ import numpy as np
 
 from .._core.primitive import apply, every, primitive
 from .._core.tensor import Tensor, raw
-from ..errors import ShapeError
+from ..errors import DtypeError, ShapeError
 from ..typing import TensorLike
+from .arithmetic import multiply
 from .index import getitem
 from .reduce import sum
 from .shape import moveaxis, reshape, sum_to, swapaxes
 
-__all__ = ["einsum", "matmul"]
+__all__ = ["dot", "einsum", "matmul"]
 
 matmul_p = primitive(
     "matmul",
@@ -57,6 +58,25 @@ def matmul(x: TensorLike, y: TensorLike, /) -> Tensor:
     return reshape(product, shape if len(b) == 1 else (*shape, b[-1]))
 
 
+def dot(x: TensorLike, y: TensorLike, /) -> Tensor:
+    """The sum of products over the last axis of ``x`` and the last but one of ``y``, as NumPy.
+
+    The inner product of two vectors, the matrix product of two matrices; a scalar multiplies.
+
+    Raises:
+        ShapeError: the lengths differ, or ``y`` has more than two axes.
+
+    >>> import tinygrad_cnn as tc
+    >>> tc.dot(tc.tensor([1.0, 2.0]), tc.tensor([3.0, 4.0]))
+    tensor(11.)
+    """
+    if not np.ndim(raw(x)) or not np.ndim(raw(y)):
+        return multiply(x, y)
+    if np.ndim(raw(y)) > 2:
+        raise ShapeError(f"dot: {np.shape(raw(y))} on the right: use matmul or einsum")
+    return matmul(x, y)
+
+
 def _einsum_rule(index: int, g: Any, ans: Any, *xs: Any, inputs: Any, output: str) -> Any:
     """Exchange the operand with the result: both are sums over everything else."""
     others = [x for i, x in enumerate(xs) if i != index]
@@ -78,6 +98,7 @@ def einsum(subscripts: str, *operands: TensorLike) -> Tensor:
     Implicit output, ``...`` and a repeated index (a diagonal) are understood.
 
     Raises:
+        DtypeError: the subscripts are no string.
         ShapeError: the subscripts do not fit the operands.
 
     >>> import tinygrad_cnn as tc
@@ -87,6 +108,10 @@ def einsum(subscripts: str, *operands: TensorLike) -> Tensor:
     >>> tc.einsum("ii", x)
     tensor(5.)
     """
+    if not isinstance(subscripts, str):
+        raise DtypeError(
+            f"einsum: expected subscripts such as 'ij,jk->ik', got {type(subscripts).__name__}"
+        )
     inputs, output = _explicit(subscripts, [np.ndim(raw(x)) for x in operands])
     xs: list[Any] = list(operands)
     for i, x in enumerate(xs):

@@ -8,7 +8,7 @@ from .._core.primitive import Primitive, apply, primitive
 from .._core.tensor import Tensor, raw
 from .._kernels import windows as kernels
 from .._kernels.windows import Window
-from ..errors import ShapeError
+from ..errors import DtypeError, OutOfBoundsError, ShapeError
 from ..typing import Array, IntPair, Shape, TensorLike
 
 __all__ = ["col2im", "gather_windows", "im2col", "pool_switches", "scatter_windows"]
@@ -147,6 +147,8 @@ def gather_windows(
     """From each window the element that its switch names; the gradient returns to it.
 
     Raises:
+        DtypeError: the switches are no integers.
+        OutOfBoundsError: a switch names no place of the window.
         ShapeError: not one switch for each window.
 
     >>> import tinygrad_cnn as tc
@@ -156,7 +158,7 @@ def gather_windows(
     """
     shape = np.shape(raw(x))
     window = window_of(shape, kernel_size, stride, dilation, "gather_windows")
-    _check_windows("gather_windows: switches", switches, shape, window)
+    _check_switches("gather_windows", switches, shape, window)
     return apply(gather_windows_p, x, window=window, switches=switches)
 
 
@@ -171,6 +173,8 @@ def scatter_windows(
     """Add each number where its switch points: the adjoint of ``gather_windows``.
 
     Raises:
+        DtypeError: the switches are no integers.
+        OutOfBoundsError: a switch names no place of the window.
         ShapeError: not one number and one switch for each window.
 
     >>> import tinygrad_cnn as tc
@@ -181,8 +185,21 @@ def scatter_windows(
     """
     window = window_of(shape, kernel_size, stride, dilation, "scatter_windows")
     _check_windows("scatter_windows: numbers", g, shape, window)
-    _check_windows("scatter_windows: switches", switches, shape, window)
+    _check_switches("scatter_windows", switches, shape, window)
     return apply(scatter_windows_p, g, window=window, switches=switches, shape=tuple(shape))
+
+
+def _check_switches(name: str, switches: Array, images: Shape, window: Window) -> None:
+    """Refuse switches that do not name one place in each window over ``images``."""
+    _check_windows(f"{name}: switches", switches, images, window)
+    if switches.dtype.kind not in "iu":
+        raise DtypeError(f"{name}: switches are integers, got {switches.dtype}")
+    places = window.kernel[0] * window.kernel[1]
+    if switches.size and not 0 <= switches.min() <= switches.max() < places:
+        raise OutOfBoundsError(
+            f"{name}: switches from {switches.min()} to {switches.max()}, a window of"
+            f" {window.kernel} has the places 0 to {places - 1}"
+        )
 
 
 def _check_windows(what: str, values: TensorLike, images: Shape, window: Window) -> None:

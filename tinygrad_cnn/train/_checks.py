@@ -63,6 +63,7 @@ def check_loop(
     schedule_every: str,
     clip_norm: float | None,
     loss: Any,
+    callbacks: Any,
     files: Iterable[str | os.PathLike[str] | None],
 ) -> None:
     """Refuse data and settings that a run can't end with.
@@ -79,6 +80,8 @@ def check_loop(
         raise ArgumentError(f"fit: clip_norm={clip_norm!r}, expected a number above 0")
     if not callable(loss):
         raise ArgumentError(f"fit: loss={loss!r}, expected a function such as F.cross_entropy")
+    if not isinstance(callbacks, (list, tuple)) or not all(map(callable, callbacks)):
+        raise ArgumentError(f"fit: callbacks={callbacks!r:.60}, expected a list of functions")
     for file in files:
         if file is not None and (not Path(file).parent.is_dir() or Path(file).is_dir()):
             raise ArgumentError(f"fit: {os.fspath(file)!r} is no file in an existing folder")

@@ -70,7 +70,8 @@ def fit(
     3
     """
     optimizer = matching_optimizer(model, optimizer, schedule)
-    check_loop(data, validation, epochs, schedule_every, clip_norm, loss, (log, checkpoint))
+    files = (log, checkpoint)
+    check_loop(data, validation, epochs, schedule_every, clip_norm, loss, callbacks, files)
     if seed is not None:
         manual_seed(seed)
     step = Step(model, loss, optimizer, clip_norm, schedule, schedule_every)

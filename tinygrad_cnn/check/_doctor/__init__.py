@@ -1,0 +1,1 @@
+"""How the doctor finds out: situations, hypotheses and their claims."""

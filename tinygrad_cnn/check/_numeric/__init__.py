@@ -1,0 +1,1 @@
+"""Differences, kinks and laws that ``gradcheck`` is made of."""
