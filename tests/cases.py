@@ -100,6 +100,11 @@ ARITHMETIC = [
     *_unary("negative", tc.negative, np.negative, normal),
     *_unary("abs", tc.abs, np.abs, apart),
     *_unary("sign", tc.sign, np.sign, apart),
+    *_unary("floor", tc.floor, np.floor, apart),
+    *_unary("round", tc.round, np.round, apart),
+    Case("round decimals", lambda x: tc.round(x, 1), (given([0.13, -2.47]),), lambda x: np.round(x, 1)),
+    Case("floor_divide", tc.floor_divide, (given([[-7.3], [5.9]]), given([2.0, -3.1])), np.floor_divide),
+    Case("remainder", tc.remainder, (given([[-7.3], [5.9]]), given([2.0, -3.1])), np.remainder),
     Case("number - x", lambda x: 2.0 - x, (normal(3),), lambda x: 2.0 - x),
     Case("number / x", lambda x: 2.0 / x, (positive(3),), lambda x: 2.0 / x),
     Case("number ** x", lambda x: 2.0**x, (normal(3),), np.exp2),
@@ -210,6 +215,17 @@ SHAPES = [
     Case("pad", lambda x: tc.pad(x, [(1, 0), (0, 2)]), (normal(2, 3),), lambda x: np.pad(x, [(1, 0), (0, 2)])),
     Case("pad with 7", lambda x: tc.pad(x, [(1, 1)], 7.0), (normal(2),), lambda x: np.pad(x, 1, constant_values=7)),
     Case("crop", lambda x: tc.crop(x, [(1, 0), (0, 2)]), (normal(2, 3),), lambda x: x[1:, :-2]),
+    Case("ravel", tc.ravel, (normal(2, 3),), np.ravel),
+    Case("take", lambda x: tc.take(x, [[1, 1], [-1, 0]], 1), (normal(2, 3),), lambda x: np.take(x, [[1, 1], [-1, 0]], 1)),
+    Case("take of all", lambda x: tc.take(x, 4), (normal(2, 3),), lambda x: np.take(x, 4)),
+    Case("repeat", lambda x: tc.repeat(x, [2, 0, 1], -1), (normal(2, 3),), lambda x: np.repeat(x, [2, 0, 1], -1)),
+    Case("repeat all", lambda x: tc.repeat(x, 2), (normal(2, 2),), lambda x: np.repeat(x, 2)),
+    Case("diagonal", tc.diagonal, (normal(3, 2),), np.diagonal),
+    Case("diagonal above", lambda x: tc.diagonal(x, 1, -1, 0), (normal(2, 3, 4),), lambda x: np.diagonal(x, 1, -1, 0)),
+    Case("diagonal outside", lambda x: tc.diagonal(x, -3), (normal(2, 2),), lambda x: np.diagonal(x, -3)),
+    Case("trace", lambda x: tc.trace(x, -1, 0, 2), (normal(3, 2, 3),), lambda x: np.trace(x, -1, 0, 2)),
+    Case("sort", lambda x: tc.sort(x, 0), (apart(3, 2),), lambda x: np.sort(x, 0)),
+    Case("sort all", lambda x: tc.sort(x, None), (apart(3, 2),), lambda x: np.sort(x, None)),
     Case("astype", lambda x: tc.astype(x, x.dtype), (normal(2, 3),), lambda x: x),
 ]  # fmt: skip
 
@@ -262,6 +278,7 @@ _EINSUMS: list[tuple[str, tuple[tuple[int, ...], ...]]] = [
 ]  # fmt: skip
 
 LINEAR_ALGEBRA = [
+    *(Case(f"dot {a} {b}", tc.dot, (normal(*a), normal(*b, salt=1)), np.dot) for a, b in (((), (2,)), ((3,), (3,)), ((2, 2, 3), (3, 2)))),
     *(Case(f"matmul {a} @ {b}", tc.matmul, (normal(*a), normal(*b)), np.matmul) for a, b in _MATMULS),
     *(
         Case(

@@ -251,6 +251,9 @@ def test_independence_gives_zeros_of_the_right_shape() -> None:
     [
         (lambda: tc.grad(lambda x: x * 2)(X), ShapeError, r"one number, got \[\(3,\)\]"),
         (lambda: tc.grad(lambda x: (x, x))(1.0), ShapeError, "one number"),
+        (lambda: tc.grad(3), DtypeError, "grad: expected a function, got 3"),
+        (lambda: tc.hessian(3), DtypeError, "grad: expected a function, got 3"),
+        (lambda: tc.jacobian("f"), DtypeError, "jacobian: expected a function, got 'f'"),
         (lambda: tc.grad(cubic, 1)(X), ArgumentError, "argnums=1: the function was given 1"),
         (lambda: tc.grad(cubic)(np.arange(3)), DtypeError, "int64 Tensor can't require"),
         (lambda: tc.jvp(f, (X,), (W,)), ShapeError, r"tangents \[\(2,\)\] do not fit"),

@@ -73,10 +73,21 @@ def _clone(self: Tensor) -> Tensor:
     return ops.astype(self, self.dtype)
 
 
+def _float(self: Tensor) -> Tensor:
+    """The numbers as float32."""
+    return ops.astype(self, np.float32)
+
+
+def _double(self: Tensor) -> Tensor:
+    """The numbers as float64."""
+    return ops.astype(self, np.float64)
+
+
 OPERATORS: dict[str, Callable[..., Any]] = {
     "__abs__": ops.abs,
     "__add__": binary_operator(add_p),
     "__eq__": _comparison(np.equal),
+    "__floordiv__": ops.floor_divide,
     "__ge__": _comparison(np.greater_equal),
     "__getitem__": ops.getitem,
     "__gt__": _comparison(np.greater),
@@ -87,13 +98,16 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "__le__": _comparison(np.less_equal),
     "__lt__": _comparison(np.less),
     "__matmul__": ops.matmul,
+    "__mod__": ops.remainder,
     "__mul__": binary_operator(multiply_p),
     "__ne__": _comparison(np.not_equal),
     "__neg__": ops.negative,
     "__pos__": lambda self: self,
     "__pow__": ops.power,
     "__radd__": _reflected(binary_operator(add_p)),
+    "__rfloordiv__": _reflected(ops.floor_divide),
     "__rmatmul__": _reflected(ops.matmul),
+    "__rmod__": _reflected(ops.remainder),
     "__rmul__": _reflected(binary_operator(multiply_p)),
     "__rpow__": _reflected(ops.power),
     "__rsub__": _reflected(binary_operator(subtract_p)),
@@ -107,13 +121,18 @@ OPERATORS: dict[str, Callable[..., Any]] = {
 METHODS: dict[str, Callable[..., Any]] = {
     "backward": backprop.backward,
     "clone": _clone,
+    "copy": _clone,
+    "double": _double,
+    "float": _float,
     "view": ops.reshape,
     **{
         name: getattr(ops, name)
         for name in (
-            "abs", "argmax", "argmin", "astype", "broadcast_to", "clip", "cos", "cumsum", "erf",
-            "exp", "flatten", "flip", "log", "max", "min", "moveaxis", "permute", "prod",
-            "reshape", "sigmoid", "sin", "sqrt", "squeeze", "sum", "swapaxes", "tanh", "transpose",
+            "abs", "all", "any", "argmax", "argmin", "argsort", "astype", "broadcast_to", "clip",
+            "cos", "cumsum", "diagonal", "dot", "erf", "exp", "flatten", "flip", "floor", "log",
+            "matmul", "max", "min", "moveaxis", "permute", "prod", "ravel", "repeat", "reshape",
+            "round", "sigmoid", "sin", "sort", "sqrt", "squeeze", "sum", "swapaxes", "take", "tanh",
+            "trace", "transpose",
         )
     },
     **{

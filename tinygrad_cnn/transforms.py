@@ -132,7 +132,7 @@ def _any_recorded(values: Iterable[Any] | None) -> bool:
 
 def _check_function(f: Any, name: str) -> None:
     if not callable(f):
-        raise DtypeError(f"{name}: expected a function, got {f!r:.60}: it returns a new function")
+        raise DtypeError(f"{name}: expected a function, got {f!r:.60}")
 
 
 def _numbers(argnums: int | tuple[int, ...]) -> tuple[int, ...]:

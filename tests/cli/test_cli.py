@@ -89,9 +89,41 @@ def test_a_folder_of_images_is_a_data_set(capsys, tmp_path, rng):
     assert "light" in out
 
 
+def _folder_of_mixed_sizes(root):
+    image_module = pytest.importorskip("PIL.Image")
+    for number, name in enumerate(["dark", "light"]):
+        (root / name).mkdir(parents=True)
+        for i in range(5):
+            pixels = np.full((10 + i, 20, 3), 50 + 150 * number, np.uint8)
+            image_module.fromarray(pixels).save(root / name / f"{i}.png")
+    return root
+
+
+def test_images_of_mixed_sizes_are_resized(capsys, tmp_path, monkeypatch):
+    _folder_of_mixed_sizes(tmp_path / "images")
+    monkeypatch.chdir(tmp_path)
+    arguments = ("train", "--data", "images", "--model", "convnetjs", "--epochs", "1")
+    status, _, err = run(capsys, *arguments)
+    assert status == 2
+    assert "size=(height, width)" in err
+    status, _, err = run(capsys, *arguments, "--size", "12,16")
+    assert status == 2
+    assert "the model 'convnetjs' takes square images, not 12x16" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["images"]
+    status, _, err = run(capsys, *arguments, "--size", "12,12")
+    assert (status, err) == (0, "")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    status, out, _ = run(capsys, "predict", str(tmp_path / "run" / "model.npz"))
+    assert status == 0
+    assert "2 test images" in out
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["train", "--size", "8,8"], "--size is for folders of images"),
+        (["summary", "convnetjs", "--input", "1,24,32"], "takes square images, not 24x32"),
         (["train", "--data", "nothing"], "no data set is called 'nothing'"),
         (["train", "--model", "nothing"], "no model is called 'nothing'"),
         (["train", "--data", "mnist", "--root", "no/such/folder"], "no/such/folder"),
@@ -152,6 +184,7 @@ def test_a_model_for_other_images_is_refused_with_its_alternatives(capsys, tmp_p
     [
         ["train", "--epochs", "0"],
         ["train", "--seed", "-1"],
+        ["train", "--size", "8"],
         ["summary", "lenet5", "--input", "1,28"],
     ],
 )

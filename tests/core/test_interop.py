@@ -117,9 +117,50 @@ def test_numpy_reads_tensors() -> None:
     assert np.shares_memory(np.asarray(x), x.numpy())
     assert not np.shares_memory(np.array(x), x.numpy())
     assert np.asarray(x, dtype=np.float32).dtype == np.float32
-    assert np.stack([x, x]).shape == (2, 2)
+    assert (np.shape(x), np.ndim(x), np.size(x), np.argmax(x)) == ((2,), 1, 2, 1)
+    assert np.allclose(x, [1.0, 2.0], rtol=tc.tensor(1e-9))
+    assert np.array_equal(x, x)
+    assert np.array2string(x) == np.array2string(x.numpy())
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda x: np.concatenate([x, x]),
+            r"numpy\.concatenate of .* use tc\.concatenate",
+        ),
+        (lambda x: np.sum(x), r"use tc\.sum, or \.numpy\(\)"),
+        (lambda x: np.amax(x), r"use tc\.max, or"),
+        (lambda x: np.where(x.numpy() > 0, x, 0.0), r"use tc\.where, or"),
+        (lambda x: np.linalg.norm(x), r"numpy\.linalg\.norm of a Tensor .* tc\.norm"),
+        (lambda x: np.unique(x), r"gradient: use \.numpy\(\) for an array without one"),
+    ],
+)
+def test_numpy_functions_that_would_lose_the_gradient_are_refused(call: Any, message: str) -> None:
+    with pytest.raises(DtypeError, match=message):
+        call(variable([1.0, 2.0]))
+
+
+def test_ufuncs_that_would_lose_the_gradient_are_refused() -> None:
     with pytest.raises(TypeError):
-        np.exp(x)  # would lose the gradient silently
+        np.exp(variable([1.0, 2.0]))
+
+
+def test_methods_that_copy_or_convert_let_the_gradient_pass() -> None:
+    x = variable([1.0, 2.0])
+    for y, dtype in ((x.copy(), "float64"), (x.double(), "float64"), (x.float(), "float32")):
+        assert y.dtype == dtype
+        assert not np.shares_memory(y, x)
+        assert tc.gradients(y.sum(), [x])[0].tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("dtype", [int, float])
+def test_floor_division_and_remainder_are_pythons(dtype: type) -> None:
+    a, b = np.array([-7, -6, 0, 6, 7], dtype), np.array([3, -4, 2, 4, -3], dtype)
+    x, y = tc.tensor(a), tc.tensor(b)
+    for ours, numpys in ((x // y, a // b), (x % y, a % b), (7 // y, 7 // b), (7 % y, 7 % b)):
+        np.testing.assert_array_equal(ours, numpys, strict=True)
 
 
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shutil
 
+import numpy as np
 import pytest
 
 import tinygrad_cnn as tc
 import tinygrad_cnn.functional as F
-from tinygrad_cnn.errors import ArgumentError, GraphError
+from tinygrad_cnn.errors import ArgumentError, DtypeError, GraphError
 
 
 def lenet_loss():
@@ -97,5 +98,7 @@ def test_with_a_renderer_a_picture_is_written(tmp_path):
 def test_what_was_not_recorded_has_no_graph():
     with pytest.raises(GraphError, match="not recorded"):
         tc.draw.graph(tc.tensor(1.0))
+    with pytest.raises(DtypeError, match=r"draw\.graph: expected a Tensor, got ndarray"):
+        tc.draw.graph(np.ones(2))
     with pytest.raises(ArgumentError, match="zoom='near'"):
         tc.draw.graph(tc.tensor(1.0, requires_grad=True) * 2, zoom="near")

@@ -156,6 +156,12 @@ def test_masked_classes_and_ignored_targets_may_be_minus_infinity() -> None:
     close(scores.grad, [[0, 0, 0], [0, -0.5, 0.5]])
 
 
+def test_where_all_targets_are_ignored_the_mean_is_nan_without_a_warning() -> None:
+    for options in ({}, {"label_smoothing": 0.1}, {"weight": [1.0, 2.0]}):
+        assert np.isnan(F.cross_entropy(np.zeros((2, 2)), [-100, -100], **options).item())
+    assert F.cross_entropy(np.zeros((1, 2)), [-100], reduction="sum").item() == 0.0
+
+
 def test_erf_and_sigmoid_to_the_last_digits() -> None:
     x = np.concatenate([np.linspace(-7, 7, 2001), [0.0, -0.0, 1e-300, np.inf, -np.inf]])
     np.testing.assert_allclose(tc.erf(x), np.vectorize(math.erf)(x), rtol=5e-16)
@@ -200,7 +206,7 @@ def test_dropout_keeps_the_expectation_and_repeats_from_a_seed() -> None:
     _ = tc.manual_seed(3)
     first = F.dropout(x, 0.25)
     assert first.dtype == np.float32
-    close(np.unique(first), [0.0, np.float32(1 / 0.75)], 1e-6)
+    close(np.unique(first.numpy()), [0.0, np.float32(1 / 0.75)], 1e-6)
     assert abs(first.mean().item() - 1.0) < 0.02
     _ = tc.manual_seed(3)
     np.testing.assert_array_equal(first, F.dropout(x, 0.25))
@@ -272,6 +278,10 @@ ERRORS: list[tuple[Any, type[Exception], str]] = [
     (lambda: F.cross_entropy(np.zeros((2, 3)), [0, 1], label_smoothing=2), ArgumentError, "label_smoothing=2: expected 0 to 1"),
     (lambda: F.cross_entropy(np.zeros((2, 3)), [0, 1], reduction="avg"), ArgumentError, "reduction='avg': expected 'mean', 'sum' or 'none'"),
     (lambda: F.cross_entropy(1.0, 0), ShapeError, "got a scalar"),
+    (lambda: F.cross_entropy(np.zeros((2, 3)), np.eye(2, 3, dtype=int)), DtypeError, "int64 targets of the shape (2, 3) of the scores: probabilities are floating point, class indices have one axis less"),
+    (lambda: F.dropout(np.zeros(3), "a"), ArgumentError, "dropout: p='a': expected a probability"),
+    (lambda: F.max_pool2d(IMAGES > 0, 2), DtypeError, "max_pool2d: images of booleans"),
+    (lambda: F.avg_pool2d(IMAGES, 2, 2, 0, True), TypeError, "positional arguments"),
     (lambda: F.mse_loss(np.zeros((2, 1)), np.zeros(2)), ShapeError, "mse_loss: (2, 1) against (2,)"),
     (lambda: F.hinge_loss(np.zeros(3), 0), ShapeError, "hinge_loss: expected scores of shape (N, C), got (3,)"),
     (lambda: F.dropout(np.zeros(3), 1.0), ArgumentError, "dropout: p=1.0: expected a probability, 0 <= p < 1"),

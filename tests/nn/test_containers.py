@@ -8,7 +8,7 @@ import pytest
 
 import tinygrad_cnn as tc
 from tinygrad_cnn import nn
-from tinygrad_cnn.errors import ArgumentError, DtypeError
+from tinygrad_cnn.errors import ArgumentError, DtypeError, OutOfBoundsError
 
 
 def names(module: nn.Module) -> list[str]:
@@ -39,8 +39,9 @@ def test_numbered_containers_are_sequences(kind: Any) -> None:
     assert type(part) is type(held)
     assert list(part) == layers[1:3]
     assert names(part) == ["1", "2"]
-    with pytest.raises(IndexError):
-        held[4]
+    for act in (lambda: held[4], lambda: held[-5], lambda: held.__setitem__(4, nn.ReLU())):
+        with pytest.raises(OutOfBoundsError, match=r"(Sequential|ModuleList)\[.*\] of 4 modules"):
+            act()
     replacement = nn.Sigmoid()
     held[-1] = replacement
     assert list(held) == [*layers[:3], replacement]

@@ -11,7 +11,7 @@ import pytest
 
 import tinygrad_cnn as tc
 from tinygrad_cnn import nn
-from tinygrad_cnn.errors import ArgumentError, GraphError, ShapeError
+from tinygrad_cnn.errors import ArgumentError, DtypeError, GraphError, ShapeError
 from tinygrad_cnn.nn import init
 
 SHAPE = (64, 32, 3, 3)
@@ -90,6 +90,14 @@ def test_errors_change_nothing(
     with pytest.raises(error, match=message):
         fill(weight)
     assert (weight.data == 5.0).all()
+
+
+@pytest.mark.parametrize("fill", [nn.init.zeros_, nn.init.normal_, nn.init.kaiming_uniform_])
+def test_arrays_are_refused(fill: Callable[[Any], Any]) -> None:
+    array = np.full((2, 3), 5.0)
+    with pytest.raises(DtypeError, match="expected a Tensor to fill, got ndarray"):
+        fill(array)
+    assert (array == 5.0).all()
 
 
 @pytest.mark.parametrize(

@@ -133,6 +133,7 @@ def test_regression_and_margin_losses(rng: np.random.Generator) -> None:
         (lambda: nn.AvgPool2d(2, 0), "AvgPool2d: stride=0"),
         (lambda: nn.AvgPool2d(2, 2, 2), r"AvgPool2d: padding=\(2, 2\) is more than half"),
         (lambda: nn.GELU("sigmoid"), "GELU: approximate='sigmoid'"),
+        (lambda: nn.Dropout("a"), "Dropout: p='a'"),  # type: ignore[arg-type]
         (lambda: nn.Dropout(1.0), "Dropout: p=1.0"),
         (lambda: nn.Dropout(float("nan")), "Dropout: p=nan"),
         (lambda: nn.BatchNorm2d(0), "BatchNorm2d: num_features=0"),

@@ -267,6 +267,19 @@ def test_parts_are_not_lost_to_other_values(name: str, value: Any, kind: str) ->
     assert getattr(net, name) is held
 
 
+@pytest.mark.parametrize(
+    "value",
+    [[nn.Linear(1, 1)], (nn.Parameter(1.0),), {"a": nn.ReLU()}, [1, {"b": [nn.Parameter(1.0)]}]],
+)
+def test_parts_in_plain_containers_are_refused(value: Any) -> None:
+    net = Net()
+    with pytest.raises(ArgumentError, match=r"Net\.layers: .*nn\.ModuleList or nn\.ModuleDict"):
+        net.layers = value
+    assert not hasattr(net, "layers")
+    net.sizes = [1, 2]  # type: ignore[assignment]
+    assert net.sizes == [1, 2]
+
+
 def test_parts_can_be_replaced_by_none_and_removed() -> None:
     net = Net()
     net.scale = None  # type: ignore[assignment]

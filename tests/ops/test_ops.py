@@ -111,6 +111,30 @@ def test_the_ends_of_clip_pass_the_gradient() -> None:
     np.testing.assert_array_equal(gradient(lambda x: tc.clip(x, -1.0, 1.0), x), [0, 1, 1, 1, 0])
 
 
+def test_clip_without_bounds_gives_what_every_function_gives() -> None:
+    x = tc.tensor([1.0, 2.0])
+    assert tc.clip(x) is x
+    assert type(tc.clip([1.0, 2.0])) is np.ndarray
+
+
+@pytest.mark.parametrize("axis", [None, 0, -1])
+def test_sorting_is_stable_and_agrees_with_numpy(axis: Any) -> None:
+    x = np.array([[2.0, 1.0, 2.0], [1.0, 1.0, 0.0]])
+    np.testing.assert_array_equal(
+        tc.argsort(tc.tensor(x), axis), np.argsort(x, axis, kind="stable")
+    )
+    np.testing.assert_array_equal(tc.sort(tc.tensor(x), axis), np.sort(x, axis))
+
+
+@pytest.mark.parametrize("axis", [None, 0, (0, 1)])
+def test_any_and_all_read(axis: Any) -> None:
+    x = tc.tensor([[0.0, 1.0], [0.0, np.nan]], requires_grad=True)
+    np.testing.assert_array_equal(x.any(axis), x.numpy().any(axis), strict=True)
+    np.testing.assert_array_equal(
+        x.all(axis, True), x.numpy().all(axis, keepdims=True), strict=True
+    )
+
+
 def test_nan_wins() -> None:
     x = np.array([1.0, np.nan, 2.0])
     assert np.isnan([tc.max(x), tc.min(x), tc.maximum(1.0, np.nan), tc.minimum(np.nan, 1.0)]).all()
@@ -159,7 +183,7 @@ def test_matmul_of_any_shapes(shapes: hnp.BroadcastableShapes) -> None:
     # sum(z z) / 2 is of second degree, so by Euler each gradient brings back sum(z z)
     for g, operand in ((gx, x), (gy, y)):
         assert g.shape == operand.shape
-        np.testing.assert_allclose(np.vdot(g, operand), ((x @ y) ** 2).sum(), rtol=1e-10)
+        np.testing.assert_allclose(np.vdot(g.numpy(), operand), ((x @ y) ** 2).sum(), rtol=1e-10)
 
 
 def test_forward_never_changes_its_inputs_nor_the_gradient_it_is_given() -> None:
@@ -218,6 +242,10 @@ ERRORS: list[tuple[Any, str]] = [
     (lambda: tc.im2col(X, 2), "im2col: expected images of shape (N, C, H, W), got (2, 3)"),
     (lambda: tc.gather_windows(IMAGES, np.zeros((1, 1, 3, 3), int), 2, 2), "gather_windows: switches of shape (1, 1, 3, 3), images of (1, 1, 4, 4) need (1, 1, 2, 2)"),
     (lambda: tc.scatter_windows(IMAGES, np.zeros((1, 1, 2, 2), int), IMAGES.shape, 2, 2), "scatter_windows: numbers of shape (1, 1, 4, 4)"),
+    (lambda: tc.take(X, 2, 0), "indexing an array of shape (2, 3): index 2 is out of bounds"),
+    (lambda: tc.diagonal(X[0]), "diagonal: axis 1 does not exist in an array of 1 axes"),
+    (lambda: tc.trace(X, axis2=0), "diagonal: axis (0, 0) names an axis twice"),
+    (lambda: tc.dot(X, IMAGES), "dot: (1, 1, 4, 4) on the right: use matmul or einsum"),
     (lambda: tc.col2im(X, (1, 1, 3, 3), 2), "col2im: columns of shape (2, 3), images of (1, 1, 3, 3) need (4, 4)"),
 ]  # fmt: skip
 
@@ -225,16 +253,39 @@ ERRORS: list[tuple[Any, str]] = [
 @pytest.mark.parametrize(
     ("act", "message"),
     [
+        (
+            lambda: tc.tensor([1, 2]) ** -1,
+            "power: integers to a negative integer power: write -1.0 for -1",
+        ),
+        (lambda: tc.einsum(X), "einsum: expected subscripts such as 'ij,jk->ik', got ndarray"),
+        (lambda: tc.take(X, [0.5]), "take: indices of dtype float64, expected integers"),
+        (
+            lambda: tc.gather_windows(IMAGES, np.zeros((1, 1, 2, 2)), 2, 2),
+            "gather_windows: switches are integers, got float64",
+        ),
         (lambda: tc.sum(X, 1.0), "sum: axis=1.0: expected an integer"),
         (lambda: tc.mean(X, "rows"), "mean: axis='rows': expected an integer"),
         (lambda: tc.reshape(X, 6.0), "reshape: expected integers, got (6.0,)"),
         (lambda: tc.transpose(X, ("a", "b")), "transpose: expected integers, got ('a', 'b')"),
     ],
 )
-def test_what_is_no_integer_is_refused(act: Any, message: str) -> None:
+def test_wrong_kinds_are_refused(act: Any, message: str) -> None:
     with pytest.raises(DtypeError) as raised:
         act()
     assert str(raised.value) == message
+
+
+@pytest.mark.parametrize("switch", [-1, 4])
+def test_switches_name_places_of_the_window(switch: int) -> None:
+    switches = np.full((1, 1, 2, 2), switch)
+    with pytest.raises(OutOfBoundsError, match=rf"from {switch} to {switch}, a window of \(2, 2\)"):
+        tc.gather_windows(IMAGES, switches, 2, 2)
+
+
+@pytest.mark.parametrize("repeats", [-1, 0.5, [1, 2, 3, 4], [1, -1, 1]])
+def test_repeats_are_counts(repeats: Any) -> None:
+    with pytest.raises(ArgumentError, match=r"expected an integer from 0 up, or 3 of them"):
+        tc.repeat(X, repeats, 1)
 
 
 @pytest.mark.parametrize(("act", "message"), ERRORS, ids=[message for _, message in ERRORS])

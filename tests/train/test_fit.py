@@ -315,6 +315,8 @@ def _foreign(model: tc.nn.Module) -> tc.optim.SGD:
         ({"optimizer": "adam"}, "optimizer='adam', expected an instance of Optimizer"),
         ({"schedule": tc.optim.StepLR}, "schedule=.*, expected an instance of LRScheduler"),
         ({"loss": "mse"}, "loss='mse', expected a function"),
+        ({"callbacks": print}, "callbacks=<.*print>, expected a list of functions"),
+        ({"callbacks": [3]}, r"callbacks=\[3\], expected a list of functions"),
         ({"seed": -1}, "manual_seed: -1, expected an integer from 0 up"),
         ({"model": tc.nn.ReLU()}, "ReLU has nothing to train: 0 parameters"),
         ({"model": _model().requires_grad_(False)}, "2 parameters, all of them frozen"),

@@ -30,10 +30,11 @@ else:
 __all__ = ["Tensor", "as_tensor", "raw", "tensor"]
 
 # NumPy's functions whose results no gradient could flow through: they read a Tensor's data.
-_READING = frozenset(
-    "all allclose any argmax argmin argsort array2string array_equal array_repr array_str"
-    " count_nonzero isclose may_share_memory ndim result_type shape shares_memory size".split()
-)
+_READING = {
+    "all", "allclose", "any", "argmax", "argmin", "argsort", "array2string", "array_equal",
+    "array_repr", "array_str", "count_nonzero", "isclose", "may_share_memory", "ndim",
+    "result_type", "shape", "shares_memory", "size",
+}  # fmt: skip
 # NumPy's second names for what this package has under the first.
 _NAMES = {"amax": "max", "amin": "min", "around": "round"}
 

@@ -22,7 +22,7 @@ from .findings import Diagnosis, Finding, error_map, first_wrong
 
 __all__ = ["diagnose"]
 
-_SECONDS = 4.0  # for one search; a layer of course size takes less
+_SECONDS = 3.0  # for one search; a layer of course size takes less
 _DIFFERENCED = 24  # elements of each input, to examine a hand-written forward
 
 

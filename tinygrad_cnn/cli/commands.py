@@ -20,6 +20,8 @@ from ..random import manual_seed
 from ..typing import Array
 from .files import Trained, load, save
 
+_DATA_SETS = {"mnist": data.MNIST, "fashion-mnist": data.FashionMNIST, "cifar10": data.CIFAR10}
+
 
 def train(arguments: argparse.Namespace) -> int:
     """Train a model on a data set and keep its best weights."""
@@ -27,12 +29,13 @@ def train(arguments: argparse.Namespace) -> int:
     learn, validate = _datasets(arguments)
     channels, height, width = learn.images.shape[1:]
     manual_seed(arguments.seed)
-    options = {"in_channels": channels, "classes": len(learn.classes)}
-    if arguments.model != "digits":
-        options["image_size"] = height
+    options = {**_options(arguments.model, learn.images.shape[1:]), "classes": len(learn.classes)}
     model = models.build(arguments.model, **options)
+    source = arguments.data
+    if _is_folder(source):  # predict may run in another folder
+        source = str(Path(source).absolute())
     trained = Trained(
-        model, arguments.model, options, arguments.data, tuple(learn.classes),
+        model, arguments.model, options, source, tuple(learn.classes),
         (height, width), tuple(learn.mean), tuple(learn.std),
     )  # fmt: skip
     try:
@@ -70,6 +73,7 @@ def predict(arguments: argparse.Namespace) -> int:
     trained = load(arguments.weights)
     if not arguments.images:
         arguments.data, arguments.download = trained.data, False
+        arguments.size = trained.size if _is_folder(trained.data) else None
         _, test = _datasets(arguments)
         normalize = data.Normalize(trained.mean, trained.std)
         loader = data.DataLoader(test, 256, transform=normalize)
@@ -129,30 +133,44 @@ def _model(name: str, shape: tuple[int, ...] | None) -> tuple[nn.Module, tuple[i
     if name.endswith(".npz"):
         trained = load(name)
         return trained.model, shape or (len(trained.mean), *trained.size)
-    options: dict[str, Any] = {}
-    if shape is not None:
-        options["in_channels"] = shape[0]
-        if name != "digits":
-            options["image_size"] = shape[1]
-    built: Any = models.build(name, **options)
+    built: Any = models.build(name, **({} if shape is None else _options(name, shape)))
     return built, shape or built.input_shape
+
+
+def _options(name: str, shape: tuple[int, ...]) -> dict[str, Any]:
+    """The settings of a model for inputs of this shape."""
+    channels, height, width = shape
+    if name == "digits":
+        return {"in_channels": channels}
+    if height != width:
+        raise ArgumentError(
+            f"the model {name!r} takes square images, not {height}x{width}: choose equal sizes,"
+            f" such as --size {height},{height} for a folder"
+        )
+    return {"in_channels": channels, "image_size": height}
+
+
+def _is_folder(name: str) -> bool:
+    """Whether a data set is a folder of images, and none of those that have a name."""
+    return name not in ("digits", *_DATA_SETS) and Path(name).is_dir()
 
 
 def _datasets(arguments: argparse.Namespace) -> tuple[data.ArrayDataset, data.ArrayDataset]:
     """The images to learn from and those to judge by."""
-    name, root = arguments.data, arguments.root
+    name, root, size = arguments.data, arguments.root, arguments.size
+    if _is_folder(name):
+        return data.stratified_split(data.ImageFolder(name, size=size))
+    if size is not None:
+        raise ArgumentError(f"--size is for folders of images: --data {name} has its own size")
     if name == "digits":
         return data.Digits("train"), data.Digits("test")
-    known = {"mnist": data.MNIST, "fashion-mnist": data.FashionMNIST, "cifar10": data.CIFAR10}
-    if name in known:
-        made = known[name]
+    if name in _DATA_SETS:
+        made = _DATA_SETS[name]
         download = arguments.download
         return made(root, "train", download=download), made(root, "test", download=download)
-    if Path(name).is_dir():
-        return data.stratified_split(data.ImageFolder(name))
     raise ArgumentError(
-        f"no data set is called {name!r}: there are digits, {', '.join(known)}, or a folder that"
-        " holds a folder of images for each class"
+        f"no data set is called {name!r}: there are digits, {', '.join(_DATA_SETS)}, or a folder"
+        " that holds a folder of images for each class"
     )
 
 

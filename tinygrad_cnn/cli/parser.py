@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from ..errors import TinygradCnnError
@@ -96,9 +96,13 @@ def _add_train(commands: Commands) -> None:
         "The best weights by validation accuracy go to OUT/model.npz, one line of figures for\n"
         "each epoch to OUT/log.jsonl. Ctrl-C ends the run and keeps the best weights so far.\n\n"
         "  tinygrad-cnn train --data mnist --root DIR --model lenet5 --epochs 3\n"
-        "  tinygrad-cnn train --data path/to/folder/of/classes --model convnetjs",
+        "  tinygrad-cnn train --data path/to/folder/of/classes --size 32,32 --model convnetjs",
     )
     _add_data(command)
+    command.add_argument(
+        "--size", type=_sizes("height", "width"), default=None, metavar="HEIGHT,WIDTH",
+        help="resize the images of a folder, which may then differ in size",
+    )  # fmt: skip
     _add_model_option(command)
     command.add_argument("--epochs", type=_positive, default=10, help="passes over the images")
     command.add_argument("--batch-size", type=_positive, default=64, help="images in a step")
@@ -133,7 +137,10 @@ def _add_summary(commands: Commands) -> None:
         "  tinygrad-cnn summary lenet5 --input 1,28,28",
     )
     command.add_argument("model", help=f"one of {_model_names()}, or a file of weights")
-    command.add_argument("--input", type=_sizes, default=None, help="channels,height,width")
+    command.add_argument(
+        "--input", type=_sizes("channels", "height", "width"), default=None,
+        metavar="CHANNELS,HEIGHT,WIDTH", help="the shape of one input",
+    )  # fmt: skip
 
 
 def _add_check(commands: Commands) -> None:
@@ -207,11 +214,18 @@ def _whole(text: str, least: int) -> int:
     return int(text)
 
 
-def _sizes(text: str) -> tuple[int, ...]:
-    try:
-        sizes = tuple(_positive(part) for part in text.split(","))
-    except argparse.ArgumentTypeError:
-        sizes = ()
-    if len(sizes) != 3:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected channels,height,width: 1,28,28")
-    return sizes
+def _sizes(*names: str) -> Callable[[str], tuple[int, ...]]:
+    """What reads one positive integer for each name, with commas between."""
+
+    def read(text: str) -> tuple[int, ...]:
+        try:
+            sizes = tuple(_positive(part) for part in text.split(","))
+        except argparse.ArgumentTypeError:
+            sizes = ()
+        if len(sizes) != len(names):
+            raise argparse.ArgumentTypeError(
+                f"{text!r}: expected {','.join(names)}, such as {','.join(['32'] * len(names))}"
+            )
+        return sizes
+
+    return read

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from .._arguments import whole
 from .._core.tensor import Tensor
-from ..errors import ArgumentError, DtypeError
+from ..errors import DtypeError
 from ..random import default_generator
 from ..typing import Array
 from .dataset import ArrayDataset, Dataset
@@ -70,12 +70,12 @@ class DataLoader:
                 f" labels), got {type(dataset).__name__}"
             )
         self.dataset = dataset
-        self.batch_size = _whole("batch_size", batch_size, 1)
+        self.batch_size = whole("DataLoader", "batch_size", batch_size)
         self.shuffle = shuffle
         self.drop_last = drop_last
         self.transform = transform
         drawn = default_generator().integers(2**32) if seed is None else seed
-        self.seed = _whole("seed", drawn, 0)
+        self.seed = whole("DataLoader", "seed", drawn, least=0)
         self.epoch = 0
 
     def __len__(self) -> int:
@@ -101,17 +101,6 @@ class DataLoader:
     def _generator(self, *key: int) -> np.random.Generator:
         """The generator of an epoch's order, or of one batch's transform."""
         return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=key))
-
-
-def _whole(name: str, value: Any, least: int) -> int:
-    """``value``, if it is a whole number of at least ``least``."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = least - 1
-    if number < least:
-        raise ArgumentError(f"DataLoader: {name}={value!r}, expected an integer from {least} up")
-    return number
 
 
 def _batch_innermost(images: Array) -> Array:

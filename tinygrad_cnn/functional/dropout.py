@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from numbers import Real
+from typing import Any
 
 import numpy as np
 
@@ -35,11 +36,16 @@ def dropout(
     >>> tc.functional.dropout(tc.ones(4), p=0.5)
     tensor([2., 2., 2., 0.])
     """
-    if not isinstance(p, Real) or not 0.0 <= p < 1.0:
-        raise ArgumentError(f"dropout: p={p!r}: expected a probability, 0 <= p < 1")
+    check_probability("dropout", p)
     x = as_tensor(x)
     if not training or p == 0.0:
         return x
     draws = np.asarray((generator or default_generator()).random(x.shape, np.float32))
     mask: Array = (draws >= p).astype(x.dtype) / (1.0 - p)
     return x * mask
+
+
+def check_probability(owner: str, p: Any) -> None:
+    """Refuse what is no probability below 1."""
+    if not isinstance(p, Real) or not 0 <= float(p) < 1:
+        raise ArgumentError(f"{owner}: p={p!r}: expected a probability, 0 <= p < 1")

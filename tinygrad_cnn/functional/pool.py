@@ -53,7 +53,9 @@ def max_pool2d(
     stride = kernel_size if stride is None else stride
     x = as_tensor(x)
     if x.dtype.kind == "b":
-        raise DtypeError("max_pool2d: images of booleans have no largest element: use .astype(float)")
+        raise DtypeError(
+            "max_pool2d: images of booleans have no largest element: use .astype(float)"
+        )
     lowest = np.iinfo(x.dtype).min if x.dtype.kind in "iu" else -np.inf
     x = _pad_images(x, kernel_size, padding, lowest, "max_pool2d")
     if current_conventions().ties == "split":

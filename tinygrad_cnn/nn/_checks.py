@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Integral
 from typing import Any
 
+from .._arguments import whole
 from ..errors import ArgumentError, ShapeError
 from ..ops.windows import pair
 
@@ -13,8 +13,7 @@ from ..ops.windows import pair
 def positive(owner: str, **settings: Any) -> None:
     """Refuse settings that are not whole numbers above 0."""
     for name, value in settings.items():
-        if not isinstance(value, Integral) or value < 1:
-            raise ArgumentError(f"{owner}: {name}={value!r}, expected an integer of at least 1")
+        whole(owner, name, value)
 
 
 def pair_of(owner: str, name: str, value: Any, least: int = 1) -> tuple[int, int]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from numbers import Real
-
 import numpy as np
 
 from .. import functional as F
 from .._core.tensor import Tensor
-from ..errors import ArgumentError
+from ..functional.dropout import check_probability
 from ..typing import TensorLike
 from .module import Module
 
@@ -32,8 +30,7 @@ class Dropout(Module):
 
     def __init__(self, p: float = 0.5, *, generator: np.random.Generator | None = None) -> None:
         super().__init__()
-        if not isinstance(p, Real) or not 0.0 <= p < 1.0:
-            raise ArgumentError(f"Dropout: p={p!r}, expected a probability, 0 <= p < 1")
+        check_probability("Dropout", p)
         self.p, self.generator = p, generator
 
     def forward(self, x: TensorLike) -> Tensor:

@@ -13,6 +13,7 @@ import numpy as np
 
 from .._core.primitive import Rule, apply, primitive
 from .._core.tensor import Tensor, raw
+from ..errors import DtypeError
 from ..typing import TensorLike
 from .conventions import current_conventions
 from .shape import sum_to
@@ -23,11 +24,15 @@ __all__ = [
     "add",
     "clip",
     "divide",
+    "floor",
+    "floor_divide",
     "maximum",
     "minimum",
     "multiply",
     "negative",
     "power",
+    "remainder",
+    "round",
     "sign",
     "subtract",
     "where",
@@ -125,6 +130,9 @@ where_p = _broadcasting(
     lambda g, ans, condition, x, y: where(condition, 0.0, g),
 )
 sign_p = primitive("sign", np.sign, (None,))
+floor_p = primitive("floor", np.floor, (None,))
+round_p = primitive("round", lambda x, *, decimals: np.round(x, decimals), (None,))
+floor_divide_p = _broadcasting("floor_divide", np.floor_divide, None, None)
 abs_p = primitive("abs", np.abs, (lambda g, ans, x: g * sign(x),))
 
 
@@ -183,11 +191,19 @@ def power(x: TensorLike, y: TensorLike, /) -> Tensor:
 
     At x = 0 the derivative by the exponent is taken as its limit 0.
 
+    Raises:
+        DtypeError: an integer to a negative integer power, which is no integer.
+
     >>> import tinygrad_cnn as tc
     >>> tc.power(tc.tensor([1.0, 2.0]), 3)
     tensor([1., 8.])
     """
-    return apply(power_p, x, y)
+    try:
+        return apply(power_p, x, y)
+    except ValueError as error:
+        if "negative integer powers" not in str(error):
+            raise
+        raise DtypeError("power: integers to a negative integer power: write -1.0 for -1") from None
 
 
 def maximum(x: TensorLike, y: TensorLike, /) -> Tensor:
@@ -220,8 +236,12 @@ def clip(x: TensorLike, min: TensorLike | None = None, max: TensorLike | None = 
     tensor([-1. ,  0.5,  1. ])
     """
     if min is None:
-        return x if max is None else minimum(x, max)  # type: ignore[return-value]
+        return _unchanged(x) if max is None else minimum(x, max)
     return maximum(x, min) if max is None else apply(clip_p, x, min, max)
+
+
+def _unchanged(x: Any) -> Any:
+    return x if isinstance(x, Tensor) else raw(x)
 
 
 def where(condition: TensorLike, x: TensorLike, y: TensorLike, /) -> Tensor:
@@ -243,6 +263,46 @@ def sign(x: TensorLike, /) -> Tensor:
     tensor([-1.,  0.])
     """
     return apply(sign_p, x)
+
+
+def floor(x: TensorLike, /) -> Tensor:
+    """The largest whole number up to x; piecewise constant, so no gradient passes.
+
+    >>> import tinygrad_cnn as tc
+    >>> tc.floor(tc.tensor([-1.5, 1.5]))
+    tensor([-2.,  1.])
+    """
+    return apply(floor_p, x)
+
+
+def round(x: TensorLike, decimals: int = 0) -> Tensor:
+    """x to so many decimals, halves to the even neighbour; no gradient passes.
+
+    >>> import tinygrad_cnn as tc
+    >>> tc.round(tc.tensor([0.5, 1.5, 2.4]))
+    tensor([0., 2., 2.])
+    """
+    return apply(round_p, x, decimals=decimals)
+
+
+def floor_divide(x: TensorLike, y: TensorLike, /) -> Tensor:
+    """The floor of x / y, broadcast; piecewise constant, so no gradient passes.
+
+    >>> import tinygrad_cnn as tc
+    >>> tc.floor_divide(tc.tensor([-3.0, 3.0]), 2.0)
+    tensor([-2.,  1.])
+    """
+    return apply(floor_divide_p, x, y)
+
+
+def remainder(x: TensorLike, y: TensorLike, /) -> Tensor:
+    """What ``floor_divide`` leaves of x, broadcast: of the sign of y, as Python's ``%``.
+
+    >>> import tinygrad_cnn as tc
+    >>> tc.remainder(tc.tensor([-3.0, 3.5]), 2.0)
+    tensor([1. , 1.5])
+    """
+    return subtract(x, multiply(floor_divide(x, y), y))
 
 
 def abs(x: TensorLike, /) -> Tensor:

@@ -16,7 +16,7 @@ from .arithmetic import where
 from .conventions import current_conventions
 from .shape import broadcast_to, expand_dims, flip, reshape
 
-__all__ = ["argmax", "argmin", "cumsum", "max", "min", "prod", "sum"]
+__all__ = ["all", "any", "argmax", "argmin", "cumsum", "max", "min", "prod", "sum"]
 
 
 def _spread(g: Any, x: Any, axis: tuple[int, ...]) -> Any:
@@ -130,7 +130,7 @@ def min(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
 def _axes_of_extremum(x: TensorLike, axis: Axis, name: str) -> tuple[int, ...]:
     shape = np.shape(raw(x))
     axes = normalize_axes(axis, len(shape), name)
-    if any(shape[i] == 0 for i in axes):
+    if 0 in (shape[i] for i in axes):
         raise ShapeError(f"{name} of no elements: shape {shape} over axis {axis}")
     return axes
 
@@ -154,6 +154,30 @@ def cumsum(x: TensorLike, axis: int) -> Tensor:
     tensor([1., 3., 6.])
     """
     return apply(cumsum_p, x, axis=normalize_axis(axis, np.ndim(raw(x)), "cumsum"))
+
+
+def any(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Array:
+    """Whether an element over the axes is not zero: an array, or a boolean of NumPy.
+
+    >>> import tinygrad_cnn as tc
+    >>> tc.any(tc.tensor([[0.0, 5.0], [0.0, 0.0]]), axis=1)
+    array([ True, False])
+    """
+    data = np.asarray(raw(x))
+    found: Array = np.any(data, normalize_axes(axis, data.ndim, "any"), keepdims=keepdims)
+    return found
+
+
+def all(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Array:
+    """Whether no element over the axes is zero: an array, or a boolean of NumPy.
+
+    >>> import tinygrad_cnn as tc
+    >>> tc.all(tc.tensor([[1.0, 5.0], [0.0, 1.0]]), axis=1)
+    array([ True, False])
+    """
+    data = np.asarray(raw(x))
+    found: Array = np.all(data, normalize_axes(axis, data.ndim, "all"), keepdims=keepdims)
+    return found
 
 
 def argmax(x: TensorLike, axis: int | None = None) -> Array:

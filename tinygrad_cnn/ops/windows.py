@@ -158,7 +158,7 @@ def gather_windows(
     """
     shape = np.shape(raw(x))
     window = window_of(shape, kernel_size, stride, dilation, "gather_windows")
-    _check_switches("gather_windows", switches, shape, window)
+    switches = _checked_switches("gather_windows", switches, shape, window)
     return apply(gather_windows_p, x, window=window, switches=switches)
 
 
@@ -185,12 +185,13 @@ def scatter_windows(
     """
     window = window_of(shape, kernel_size, stride, dilation, "scatter_windows")
     _check_windows("scatter_windows: numbers", g, shape, window)
-    _check_switches("scatter_windows", switches, shape, window)
+    switches = _checked_switches("scatter_windows", switches, shape, window)
     return apply(scatter_windows_p, g, window=window, switches=switches, shape=tuple(shape))
 
 
-def _check_switches(name: str, switches: Array, images: Shape, window: Window) -> None:
-    """Refuse switches that do not name one place in each window over ``images``."""
+def _checked_switches(name: str, switches: Array, images: Shape, window: Window) -> Array:
+    """The switches, if they name one place in each window over ``images``."""
+    switches = np.asarray(raw(switches))
     _check_windows(f"{name}: switches", switches, images, window)
     if switches.dtype.kind not in "iu":
         raise DtypeError(f"{name}: switches are integers, got {switches.dtype}")
@@ -200,6 +201,7 @@ def _check_switches(name: str, switches: Array, images: Shape, window: Window) -
             f"{name}: switches from {switches.min()} to {switches.max()}, a window of"
             f" {window.kernel} has the places 0 to {places - 1}"
         )
+    return switches
 
 
 def _check_windows(what: str, values: TensorLike, images: Shape, window: Window) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Collection, Iterable, Mapping
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -56,13 +56,6 @@ def number(owner: str, name: str, value: Any, limit: float = math.inf) -> float:
     if not isinstance(value, Real) or not 0 <= float(value) < limit:
         raise ArgumentError(f"{owner}: {name}={value!r}, expected a number in [0, {limit:g})")
     return float(value)
-
-
-def positive(owner: str, name: str, value: Any) -> int:
-    """``value`` as int, if it is a whole number above 0."""
-    if not isinstance(value, Integral) or value < 1:
-        raise ArgumentError(f"{owner}: {name}={value!r}, expected an integer of at least 1")
-    return int(value)
 
 
 def as_list(owner: str, params: Any) -> list[Any]:

@@ -11,8 +11,9 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from .._arguments import whole
 from ..errors import ArgumentError
-from ._checks import number, positive
+from ._checks import number
 from ._scheduler import LRScheduler
 from .optimizer import Group, Optimizer
 
@@ -47,7 +48,7 @@ class StepLR(LRScheduler):
     """
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
-        self.step_size = positive("StepLR", "step_size", step_size)
+        self.step_size = whole("StepLR", "step_size", step_size)
         self.gamma = number("StepLR", "gamma", gamma)
         super().__init__(optimizer)
 
@@ -145,7 +146,7 @@ class LinearLR(LRScheduler):
                 f" end_factor={end_factor!r} in [0, 1]"
             )
         self.start_factor, self.end_factor = float(start_factor), float(end_factor)
-        self.total_iters = positive("LinearLR", "total_iters", total_iters)
+        self.total_iters = whole("LinearLR", "total_iters", total_iters)
         super().__init__(optimizer)
 
     def _lr(self, index: int, group: Group, epoch: int) -> float:
@@ -184,7 +185,7 @@ class CosineAnnealingLR(LRScheduler):
     """
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0) -> None:
-        self.T_max = positive("CosineAnnealingLR", "T_max", T_max)
+        self.T_max = whole("CosineAnnealingLR", "T_max", T_max)
         self.eta_min = number("CosineAnnealingLR", "eta_min", eta_min)
         super().__init__(optimizer)
 
@@ -254,8 +255,8 @@ class OneCycleLR(LRScheduler):
         three_phase: bool = False,
     ) -> None:
         if total_steps is None:
-            per_epoch = positive("OneCycleLR", "steps_per_epoch (or total_steps)", steps_per_epoch)
-            total_steps = positive("OneCycleLR", "epochs", epochs) * per_epoch
+            per_epoch = whole("OneCycleLR", "steps_per_epoch (or total_steps)", steps_per_epoch)
+            total_steps = whole("OneCycleLR", "epochs", epochs) * per_epoch
         if anneal_strategy not in ("cos", "linear"):
             raise ArgumentError(f"OneCycleLR: anneal_strategy={anneal_strategy!r}: cos or linear")
         if cycle_momentum and not optimizer.defaults.keys() & {"momentum", "betas"}:
@@ -267,7 +268,7 @@ class OneCycleLR(LRScheduler):
                 f"OneCycleLR: pct_start={pct_start!r} must be in [0, 1], and"
                 f" div_factor={div_factor!r} and final_div_factor={final_div_factor!r} positive"
             )
-        self.total_steps = positive("OneCycleLR", "total_steps", total_steps)
+        self.total_steps = whole("OneCycleLR", "total_steps", total_steps)
         self.pct_start, self.anneal_strategy = float(pct_start), anneal_strategy
         self.cycle_momentum, self.three_phase = cycle_momentum, three_phase
         self.div_factor, self.final_div_factor = float(div_factor), float(final_div_factor)

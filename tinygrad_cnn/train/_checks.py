@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from .. import nn
+from .._arguments import whole
 from ..errors import ArgumentError
-from ..nn._checks import one_of, positive
+from ..nn._checks import one_of
 from ..optim import Adam, LRScheduler, Optimizer
 from .evaluation import check_data
 
@@ -74,7 +75,7 @@ def check_loop(
     check_data("fit", data)
     if validation is not None:
         check_data("fit: validation", validation)
-    positive("fit", epochs=epochs)
+    whole("fit", "epochs", epochs)
     one_of("fit", "schedule_every", schedule_every, ("epoch", "batch"))
     if clip_norm is not None and not clip_norm > 0:
         raise ArgumentError(f"fit: clip_norm={clip_norm!r}, expected a number above 0")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from .. import nn
+from .._arguments import whole
 from ..errors import ArgumentError
 from .history import History
 
@@ -34,9 +35,7 @@ class EarlyStopping:
     """
 
     def __init__(self, patience: int = 5) -> None:
-        if not patience >= 1:
-            raise ArgumentError(f"EarlyStopping: patience={patience!r}, expected at least 1")
-        self.patience = patience
+        self.patience = whole("EarlyStopping", "patience", patience)
 
     def __call__(self, history: History, model: nn.Module) -> bool:
         best, last = history.best, history[-1]

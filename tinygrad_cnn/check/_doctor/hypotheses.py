@@ -124,7 +124,7 @@ def unsummed(view: View, name: str) -> Iterator[Claim]:
 def wrong_sum(view: View, name: str) -> Iterator[Claim]:
     """A sum over other axes than those that were broadcast."""
     hand = view.hand[name]
-    for full in (view.trace.upstream, *view.before_sums):
+    for full in view.before_sums(name):
         if not 2 <= full.ndim <= 5:
             continue
         for count in range(1, full.ndim + 1):

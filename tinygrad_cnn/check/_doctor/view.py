@@ -15,7 +15,7 @@ from ...errors import TinygradCnnError
 from ...typing import Array
 from .._compare import error, same, tolerance_for
 from .._edits.catalogue import Edit, edited_gradients, edits
-from .._edits.edit import unsummed
+from .._edits.edit import is_operation, unsummed
 from .conventions import ranges
 from .source import assigns_twice
 from .subject import Gradients, Situation, Subject
@@ -161,14 +161,17 @@ class View:
         parts = self.contributions(name)
         return len(parts) == 2 and same(parts[0], parts[1])
 
-    @cached_property
-    def before_sums(self) -> list[Array]:
-        """Gradients of broadcast operands, before they are summed over the broadcast axes."""
+    def before_sums(self, name: str) -> list[Array]:
+        """The gradients of an input where it is broadcast, before they are summed."""
         found: list[Array] = []
+        variable = self._variable(name)
 
         def visit(node: Node, g: Any, contributions: list[tuple[int, Any]]) -> None:
             for index, gradient in contributions:
-                if node.primitive.unbroadcast and np.shape(gradient) != np.shape(g):  # type: ignore[union-attr]
+                operand = node.parents[index]
+                while operand is not None and is_operation(operand, "reshape", "transpose"):
+                    operand = operand.parents[0]
+                if operand is variable and np.shape(gradient) != np.shape(g):
                     found.append(unsummed(node, index, g))
 
         self.trace.gradients(visit=visit)

@@ -12,8 +12,8 @@ from ..._core.backprop import local_gradients
 from ..._core.node import Node
 from ..._core.primitive import Primitive
 from ...typing import Array
-from . import paths, pointwise, sums, windows
 from .._trace import Trace
+from . import paths, pointwise, sums, windows
 from .edit import (
     Change,
     Edit,
