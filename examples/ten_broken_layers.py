@@ -62,11 +62,11 @@ def conv_backward(dout, x, w, b, stride=1, pad=1):
     FH, FW = w.shape[2:]
     x_pad = np.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
     dx_pad, dw = np.zeros_like(x_pad), np.zeros_like(w)
-    for n, k, i, j in np.ndindex(dout.shape):
+    for n, i, j in np.ndindex(dout.shape[0], *dout.shape[2:]):
         rows = slice(i * stride, i * stride + FH)
         columns = slice(j * stride, j * stride + FW)
-        dw[k] += dout[n, k, i, j] * x_pad[n, :, rows, columns]
-        dx_pad[n, :, rows, columns] = dout[n, k, i, j] * w[k]
+        dw += np.multiply.outer(dout[n, :, i, j], x_pad[n, :, rows, columns])
+        dx_pad[n, :, rows, columns] = np.tensordot(dout[n, :, i, j], w, axes=1)
     return dx_pad[:, :, pad:-pad, pad:-pad], dw, dout.sum(axis=(0, 2, 3))
 
 
