@@ -69,13 +69,12 @@ def audit(
         GraphError: another audit is running.
 
     >>> import numpy as np, tinygrad_cnn as tc
-    >>> from tinygrad_cnn.check.audit import audit
     >>> model = tc.nn.Linear(2, 2)
     >>> sgd = tc.optim.SGD(model.parameters(), lr=0.1)
     >>> def step():
     ...     tc.functional.cross_entropy(model(np.eye(2, dtype=np.float32)), [0, 1]).backward()
     ...     sgd.step()
-    >>> print(audit(step, model=model).findings[0].message)
+    >>> print(tc.check.audit(step, model=model).findings[0].message)
     backward adds to the gradients of the step before, which were used already: weight, bias
     """
     whole("audit", "calls", calls)

@@ -137,10 +137,9 @@ def ledger(y: Tensor, x: Tensor, upstream: TensorLike | None = None) -> Ledger:
         ShapeError: ``upstream`` has another shape, or is missing for several elements.
 
     >>> import tinygrad_cnn as tc
-    >>> from tinygrad_cnn.check.ledger import ledger
     >>> x = tc.tensor(3.0, requires_grad=True, name="x")
     >>> h = x * 2
-    >>> book = ledger(h + h * h, x)
+    >>> book = tc.check.ledger(h + h * h, x)
     >>> book.gradient
     array(26.)
     >>> [(walk.name, float(walk.gradient)) for walk in book.walks]
