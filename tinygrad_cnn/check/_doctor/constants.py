@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ..._core.node import Node
+from .._edits.edit import is_operation
 from .._trace import Trace
 
 _FAMOUS = {
@@ -59,7 +61,7 @@ def averaged(trace: Trace) -> set[int]:
     for node in trace.nodes:
         if node.primitive is None or node.primitive.name != "divide" or node.args is None:
             continue
-        total, divisor = node.parents[0], node.args[1]
+        total, divisor = _shifted_by_constants(node.parents[0]), node.args[1]
         if np.ndim(divisor) or not float(divisor).is_integer() or divisor <= 1:
             continue
         in_mean = node.scope is not None and node.scope.name == "mean"
@@ -67,6 +69,16 @@ def averaged(trace: Trace) -> set[int]:
         if in_mean or of_sum:
             counts.add(int(divisor))
     return counts
+
+
+def _shifted_by_constants(vertex: Node | None) -> Node | None:
+    """What constants were added to, such as the sum of the margins in (sum - N) / N."""
+    while is_operation(vertex, "add", "subtract"):
+        parts = [part for part in vertex.parents if part is not None]  # type: ignore[union-attr]
+        if len(parts) != 1:
+            break
+        [vertex] = parts
+    return vertex
 
 
 def summed(trace: Trace, name: str) -> set[int]:

@@ -42,7 +42,7 @@ def edits(trace: Trace) -> Iterator[Edit]:
     graph = Graph(trace.nodes)
     for node in graph.nodes:
         yield from _at(node, _kinds(node), graph)
-    for wide in paths.WIDE:
+    for wide in (*windows.WIDE, *paths.WIDE):
         for mistake in wide(graph):
             yield _edit(mistake, graph)
     for node in graph.nodes:

@@ -126,7 +126,8 @@ class Statistic(NamedTuple):
     """A sum that is used against its own operands, as in softmax and normalisation."""
 
     summed: Node
-    path: list[tuple[Node, int]]  # from the sum to the edge along which it is repeated
+    chain: list[tuple[Node, int]]  # from the sum to the value that is repeated
+    uses: list[tuple[Node, int]]  # where that value meets the operands again
 
 
 def statistics(graph: Graph) -> Iterator[WideMistake]:
@@ -135,30 +136,44 @@ def statistics(graph: Graph) -> Iterator[WideMistake]:
     for node in graph.nodes:
         if [scope.name for scope in scopes(node)][:2] == ["mean", "var"]:
             continue  # the deviations sum to zero: it passes on nothing anyway
-        path = _path(node, graph) if is_operation(node, "sum") else []
-        if path:
-            groups.setdefault(_function(node), []).append(Statistic(node, path))
-    for scope, found in groups.items():
-        yield from _diagonal(scope, found)
-        yield from _other_axes(scope, found)
+        found = _statistic(node, graph) if is_operation(node, "sum") else None
+        if found is not None:
+            groups.setdefault(_function(node), []).append(found)
+    shifts = _shifts(graph)
+    for scope, group in groups.items():
+        for mistake in (*_diagonal(scope, group), *_other_axes(scope, group)):
+            yield mistake._replace(places=mistake.places + shifts)
 
 
-def _path(summed: Node, graph: Graph) -> list[tuple[Node, int]]:
-    """The edges from a sum to where it is repeated, if it is used once."""
-    path: list[tuple[Node, int]] = []
-    axes = summed.params["axis"]
+def _statistic(summed: Node, graph: Graph) -> Statistic | None:
+    """A sum, if it or what is made of it is repeated along the axes that it summed."""
+    axes, full = summed.params["axis"], values(summed)[0].shape
     if not summed.params["keepdims"] and axes != tuple(range(len(axes))):
-        return path  # only leading axes come back by broadcasting
-    use = graph.only_consumer(summed)
-    while use is not None:
-        node, _ = use
-        path.append(use)
-        if is_operation(node, "einsum", "matmul", *_MOVING):
-            return []
-        if node.ans.shape != summed.ans.shape:
-            return path if node.ans.shape == values(summed)[0].shape else []
-        use = graph.only_consumer(node)
-    return []
+        return None  # only leading axes come back by broadcasting
+    chain: list[tuple[Node, int]] = []
+    vertex = summed
+    while full != summed.ans.shape:
+        uses = graph.consumers.get(vertex, [])
+        if any(is_operation(node, "einsum", "matmul", *_MOVING) for node, _ in uses):
+            return None
+        if uses and all(node.ans.shape == full for node, _ in uses):
+            return Statistic(summed, chain, uses)
+        if len(uses) != 1 or uses[0][0].ans.shape != summed.ans.shape:
+            return None
+        chain.append(uses[0])
+        vertex = uses[0][0]
+    return None
+
+
+def _shifts(graph: Graph) -> tuple[Place, ...]:
+    """The largest element that softmax subtracts: a constant to who derives its gradient."""
+    return tuple(
+        Place(node, 0, drop)
+        for node in graph.nodes
+        if is_operation(node, "max") and list(edges(node))
+        for use in [graph.only_consumer(node)]
+        if use is not None and is_operation(use[0], "subtract") and use[1] == 1
+    )
 
 
 def _function(node: Node) -> Scope | None:
@@ -189,35 +204,38 @@ def _other_axes(scope: Scope | None, found: list[Statistic]) -> Iterator[WideMis
             yield WideMistake("wrong_axis", where, clause, places, remedy)
 
 
-def _resummed(one: Statistic, axes: tuple[int, ...]) -> tuple[Place, Place]:
+def _resummed(one: Statistic, axes: tuple[int, ...]) -> tuple[Place, ...]:
     """The sum's rule, given a sum over other axes of what arrives where it is repeated.
 
-    Two edges work together: the walk meets the one where the statistic is repeated first.
+    Its edges work together: the walk meets those where the statistic is repeated first.
     """
-    use, use_index = one.path[-1]
     shape = values(one.summed)[0].shape
     averaged = any(
         is_operation(node, "divide") and constant_number(node, 1) is not None
-        for node, _ in one.path
+        for node, _ in (*one.chain, *one.uses)
     )
     # s (g - sum of g s) for softmax: what is summed is g x / y, the divisor comes after
-    divisor = values(use)[1] if is_operation(use, "divide") else 1.0
-    seen: dict[str, Array] = {}
+    [use, *more] = [node for node, _ in one.uses]
+    divisor = values(use)[1] if is_operation(use, "divide") and not more else 1.0
+    seen: dict[tuple[Node, int], Array] = {}
 
-    def remember(right: Any, g: Any) -> Any:
-        seen["full"] = unsummed(use, use_index, g) * divisor
-        return right
+    def remember(node: Node, index: int) -> Place:
+        def change(right: Any, g: Any) -> Any:
+            seen[node, index] = unsummed(node, index, g) * divisor
+            return right
+
+        return Place(node, index, change)
 
     def resum(right: Any, g: Any) -> Any:
         factor: Any = 1.0 / (np.ones(one.summed.ans.shape) * divisor)
-        for node, index in reversed(one.path[:-1]):
+        for node, index in reversed(one.chain):
             factor = dict(local_gradients(node, factor))[index]
-        total = seen["full"].sum(axes, keepdims=True)
+        total = np.add.reduce([*seen.values()]).sum(axes, keepdims=True)
         if averaged and axes:  # by the count of what is summed
             factor = factor * (total.size / one.summed.ans.size)
         return np.broadcast_to(total * factor, shape)
 
-    return Place(use, use_index, remember), Place(one.summed, 0, resum)
+    return (*(remember(*use) for use in one.uses), Place(one.summed, 0, resum))
 
 
 EVERYWHERE: tuple[Kind, ...] = (lost, negated, without_upstream)

@@ -167,6 +167,14 @@ def untransposed(node: Node, index: int, graph: Graph) -> Iterator[Mistake]:
         )
     if own.shape[-1] == own.shape[-2] > 1:
         yield Mistake("transposed", "the result is transposed", _swapped(-1, -2), _NOT_SYMMETRIC)
+    if np.ndim(node.ans) > 1 and node.ans.shape[-1] == node.ans.shape[-2] > 1:
+        clause = "the upstream gradient is transposed"
+        change = _of_transposed(node, index)
+        yield Mistake("transposed", clause, change, "a result that is not square")
+
+
+def _of_transposed(node: Node, index: int) -> Change:
+    return lambda right, g: fit(node, index, unsummed(node, index, np.swapaxes(g, -1, -2)))
 
 
 def contraction(node: Node, index: int, graph: Graph) -> Iterator[Mistake]:

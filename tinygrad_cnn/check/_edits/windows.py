@@ -15,7 +15,20 @@ import numpy as np
 from ..._core.node import Node
 from ..._kernels.windows import Window, im2col
 from ...typing import Array
-from .edit import Change, Graph, Kind, Mistake, is_operation, parent, values
+from .edit import (
+    Change,
+    Graph,
+    Kind,
+    Mistake,
+    Place,
+    WideKind,
+    WideMistake,
+    edges,
+    is_operation,
+    parent,
+    said,
+    values,
+)
 
 _OVERLAP = "overlapping windows (a stride below the window)"
 _NOT_SQUARE = "images that are not square, nor their results"
@@ -147,6 +160,32 @@ def convolution(node: Node, index: int, graph: Graph) -> Iterator[Mistake]:
         yield from _weight_strides(window, images, x_col)
 
 
+def filter_after_filter(graph: Graph) -> Iterator[WideMistake]:
+    """Convolution in loops over windows and filters, of which the last to write stays."""
+    for node in graph.nodes:
+        columns = _reading(node, 1) if is_operation(node, "matmul") else None
+        if columns is None or 1 not in edges(node) or 0 not in edges(columns):
+            continue
+        clause = "= where += belongs: what the last filter wrote stays, window after window"
+        window, shape = columns.params["window"], values(columns)[0].shape
+        places = (Place(node, 1, _last_filter(node)), _written_over(columns, window, shape))
+        yield WideMistake("overwritten", said(node), clause, places, "several filters")
+
+
+def _last_filter(node: Node) -> Change:
+    last = values(node)[0][..., -1:, :]
+    return lambda right, g: np.swapaxes(last, -1, -2) @ g[..., -1:, :]
+
+
+def _written_over(columns: Node, window: Window, shape: tuple[int, ...]) -> Place:
+    positions = _positions(window, shape)
+    return Place(
+        columns,
+        0,
+        lambda right, g: _put_back(_parts(columns, g), positions, shape, "windows"),
+    )
+
+
 def _batch(count: int, x_col: Array) -> Iterator[Mistake]:
     """The gradient of the filters is a sum over the batch, the innermost axis of a column."""
     clause = f"averaged over the batch where to sum ({count} images)"
@@ -276,3 +315,4 @@ KINDS: dict[str, tuple[Kind, ...]] = {
     "matmul": (convolution,),
     "pad": (cropping,),
 }
+WIDE: tuple[WideKind, ...] = (filter_after_filter,)
