@@ -8,13 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from .._core.context import no_grad
-from ..errors import TinygradCnnError
 from ..typing import Array
 from ._compare import error, same
 from ._doctor.claims import Claim, Hypothesis
 from ._doctor.hypotheses import HYPOTHESES
-from ._doctor.probes import Probe, probes
+from ._doctor.others import Others
 from ._doctor.rules import rule_of
 from ._doctor.subject import Situation, Subject
 from ._doctor.view import Clock, View
@@ -67,7 +65,7 @@ def diagnose(
         other = _other_forward(subject, view)
         if other is not None:
             return Diagnosis((*findings, other), view.errors)
-    others = _Others(subject, view)
+    others = Others(subject, view)
     manners = {finding.cause for finding in findings}
     for name in view.wrong:
         for finding in _explain(view, name, others):
@@ -155,60 +153,14 @@ def _differences_agree(subject: Subject, view: View, name: str, step: float = 1e
     return error(np.array(slopes), hand.reshape(-1)[chosen]) < 1e-5
 
 
-class _Others:
-    """The subject in other situations, worked out when first needed."""
-
-    def __init__(self, subject: Subject, view: View) -> None:
-        self.subject, self.given = subject, view
-        self._views: list[tuple[Probe, View]] | None = None
-
-    @property
-    def views(self) -> list[tuple[Probe, View]]:
-        """The probes that the reference accepts and the hand-written side answers."""
-        if self._views is None:
-            self._views = list(self._answered()) if self.subject.callable else []
-        return self._views
-
-    def _answered(self) -> Iterator[tuple[Probe, View]]:
-        done = set()
-        for probe in probes(self.subject, self.given.trace.output.shape):
-            if probe.kind in done:
-                continue
-            view = self._view(probe)
-            if view is not None:
-                done.add(probe.kind)
-                yield probe, view
-
-    def _view(self, probe: Probe) -> View | None:
-        subject, situation = self.subject, probe.situation
-        try:
-            with no_grad(), np.errstate(all="ignore"):
-                shape = subject.trace(situation).output.shape
-            generator = np.random.default_rng(21)
-            # Many a backward of a loss takes dout = 1 for granted.
-            keep = shape == () and subject.given.upstream is None
-            drawn = None if keep else generator.standard_normal(shape)
-            situation = Situation(situation.arrays, drawn, situation.about)
-            return View(subject, situation, self.given.clock)
-        except (TinygradCnnError, ValueError, IndexError, TypeError, ArithmeticError, KeyError):
-            return None  # the reference or the hand-written code is not made for such inputs
-
-
-def _explain(view: View, name: str, others: _Others) -> Iterator[Finding]:
+def _explain(view: View, name: str, others: Others) -> Iterator[Finding]:
     """The causes of one wrong gradient: the simplest that holds on other numbers too."""
-    unconfirmed: Claim | None = None
     for hypothesis in HYPOTHESES:
-        claims = list(hypothesis(view, name))
-        confirmed = [claim for claim in claims if _holds_elsewhere(claim, hypothesis, name, others)]
-        if confirmed:
-            unconfirmed = confirmed[0]
-            break
-        if claims and unconfirmed is None:
-            unconfirmed = claims[0]
-    if unconfirmed is not None:
-        for cause in unconfirmed.causes:
-            yield _finding(view, name, cause, unconfirmed.evidence)
-        return
+        for claim in hypothesis(view, name):
+            if _holds_elsewhere(claim, hypothesis, name, others):
+                for cause in claim.causes:
+                    yield _finding(view, name, cause, claim.evidence)
+                return
     hand, right = view.hand[name], view.right[name]
     if hand.shape != right.shape:
         evidence = f"it has shape {hand.shape}, the input {right.shape}"
@@ -219,7 +171,7 @@ def _explain(view: View, name: str, others: _Others) -> Iterator[Finding]:
     yield _finding(view, name, "unknown", evidence)
 
 
-def _holds_elsewhere(claim: Claim, hypothesis: Hypothesis, name: str, others: _Others) -> bool:
+def _holds_elsewhere(claim: Claim, hypothesis: Hypothesis, name: str, others: Others) -> bool:
     """Whether a claim explains the gradient on other numbers of the same shapes too."""
     for probe, view in others.views:
         if probe.kind == "values" and name in view.wrong and not view.clock.over:
@@ -227,26 +179,28 @@ def _holds_elsewhere(claim: Claim, hypothesis: Hypothesis, name: str, others: _O
     return True
 
 
-def _hidden(others: _Others, notes: list[str]) -> Iterator[Finding]:
+def _hidden(others: Others, notes: list[str]) -> Iterator[Finding]:
     """Faults of a backward that is right on the user's inputs, seen on others."""
-    tried = []
+    agreed = []
     for probe, view in others.views:
-        tried.append(probe.situation.about)
+        about = probe.situation.about
         found = [f for name in view.wrong for f in _explain(view, name, others)]
-        proved = [f for f in found if f.cause not in ("unknown", "precision", "wrong_shape")]
         if probe.kind == "image" and found:
-            evidence = (
-                f"it agrees with autograd on square images, and not on {probe.situation.about}"
-            )
+            evidence = f"it agrees with autograd on square images, and not on {about}"
             yield from (_finding(view, n, "rows_columns_swapped", evidence) for n in view.wrong)
             return
+        proved = [f for f in found if f.cause not in ("unknown", "precision", "wrong_shape")]
+        for finding in proved:
+            evidence = f"right on your inputs, wrong on {about}: {finding.evidence}"
+            yield replace(finding, evidence=evidence)
         if proved:
-            for finding in proved:
-                about = f"right on your inputs, wrong on {probe.situation.about}: "
-                yield _finding(view, finding.input or "", finding.cause, about + finding.evidence)
             return
-    if tried:
-        notes.append(f"also tried: {', '.join(tried)}")
+        if found:
+            notes.append(f"on {about} the gradient of {', '.join(view.wrong)} differs; why is open")
+        else:
+            agreed.append(about)
+    if agreed:
+        notes.append(f"it agrees with autograd also on {', '.join(agreed)}")
 
 
 def _finding(view: View, name: str, cause: str, evidence: str) -> Finding:

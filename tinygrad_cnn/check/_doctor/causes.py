@@ -65,7 +65,10 @@ CAUSES: dict[str, Cause] = {
     "ignores_upstream": Cause(
         "the upstream gradient is ignored", "multiply by dout, the chain rule's other factor"
     ),
-    "wrong_index": Cause("another element is indexed", "index with the labels of the forward pass"),
+    "wrong_index": Cause(
+        "the gradient goes to another element than the one that was read",
+        "index with the labels or indices of the forward pass",
+    ),
     "repeated_term": Cause("a term is counted twice", "add each path once"),
     "swapped_outputs": Cause(
         "two gradients are exchanged", "return them in the order of the inputs"
@@ -99,7 +102,7 @@ CAUSES: dict[str, Cause] = {
         "start from zeros in each call and keep nothing between calls",
     ),
     "unknown": Cause(
-        "wrong in a way that has no name here",
+        "it is wrong, and nothing that was tried explains why",
         "compare the elements below with a calculation by hand",
     ),
 }

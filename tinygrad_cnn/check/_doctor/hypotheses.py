@@ -160,7 +160,8 @@ def regularized(view: View, name: str) -> Iterator[Claim]:
 
 def combined(view: View, name: str) -> Iterator[Claim]:
     """The contributions of the consumers, one left out or counted twice."""
-    parts = view.contributions(name)
+    uses = view.contributions(name)
+    parts = [part for _, part in uses]
     if not 2 <= len(parts) <= 4 or view.hand[name].shape != view.right[name].shape:
         return
     if any(edit.cause == "diagonal_only" for edit in view.explaining_edits(name)):
@@ -177,13 +178,21 @@ def combined(view: View, name: str) -> Iterator[Claim]:
             continue
         total = np.asarray(sum(n * part for n, part in zip(counts, parts, strict=True)))
         if same(view.hand[name], total, view.tolerance[name]):
-            times = ", ".join(f"{n} times contribution {i + 1}" for i, n in enumerate(counts))
             # Of three or more terms nobody forgets all but one: they overwrote each other.
             alone = sum(counts) == 1 and len(counts) > 2
             lost = "overwritten" if alone else view.loss_of_terms
             cause = "repeated_term" if 2 in counts else lost
-            yield claim(cause, f"it is {times}", str(counts))
+            yield claim(cause, _said_counts([use for use, _ in uses], counts), str(counts))
             return
+
+
+def _said_counts(uses: list[str], counts: tuple[int, ...]) -> str:
+    """Which contributions are missing, and which are there twice."""
+    words = {0: "is missing", 2: "is there twice"}
+    said = [
+        f"what {use} passes on {words[n]}" for use, n in zip(uses, counts, strict=True) if n != 1
+    ]
+    return f"of {len(uses)} contributions, {' and '.join(said)}"
 
 
 def broken_rule(view: View, name: str) -> Iterator[Claim]:
@@ -196,7 +205,9 @@ def broken_rule(view: View, name: str) -> Iterator[Claim]:
         cause = edit.cause
         if shared and cause in ("missing_path", "overwritten"):
             cause = view.loss_of_terms
-        yield Claim((cause,), f"autograd gives the same with {edit.what}", edit.key)
+        yield Claim(
+            (cause,), f"autograd, broken like this, gives your numbers: {edit.what}", edit.key
+        )
 
 
 def broken_rule_and_factor(view: View, name: str) -> Iterator[Claim]:
@@ -217,7 +228,7 @@ def broken_rule_and_factor(view: View, name: str) -> Iterator[Claim]:
             continue
         causes = [edit.cause, *(["sign"] if constant < 0 else [])]
         causes += [] if plain else [_cause_of_factor(view, name, size)]
-        evidence = f"autograd gives {constant:.6g} times the same with {edit.what}"
+        evidence = f"it is {constant:.6g} times what autograd gives, broken like this: {edit.what}"
         yield Claim(tuple(dict.fromkeys(causes)), evidence, f"{edit.key} times {constant:.6g}")
 
 
@@ -231,7 +242,7 @@ def two_broken_rules(view: View, name: str) -> Iterator[Claim]:
         if one.cause == other.cause:
             continue
         if same(hand, view.with_edits(one, other)[name], view.tolerance[name]):
-            evidence = f"autograd gives the same with {one.what}, and {other.what}"
+            evidence = f"autograd, broken twice, gives your numbers: {one.what}; and {other.what}"
             yield Claim((one.cause, other.cause), evidence, f"{one.key} and {other.key}")
             return
 

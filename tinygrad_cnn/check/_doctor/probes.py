@@ -12,10 +12,16 @@ from .subject import Situation, Subject
 
 
 class Probe(NamedTuple):
-    """A situation, and what makes it different."""
+    """A situation, and what makes it different.
+
+    Attributes:
+        kind: "values", "batch" or "image".
+        control: where the hand-written side has to be right for the probe to mean anything.
+    """
 
     situation: Situation
-    kind: str  # "values", "batch" or "image"
+    kind: str
+    control: Situation | None = None
 
 
 def probes(subject: Subject, output_shape: tuple[int, ...]) -> Iterator[Probe]:
@@ -29,9 +35,11 @@ def probes(subject: Subject, output_shape: tuple[int, ...]) -> Iterator[Probe]:
     for resized in _other_batches(given.arrays, output_shape):
         count = next(iter(resized.values())).shape[0]
         yield Probe(_redrawn(given, resized, generator, f"{count} examples"), "batch")
-    for resized in _other_images(given.arrays):
+    for square, resized in _other_images(given.arrays):
         shapes = ", ".join(f"{a.shape[2]}x{a.shape[3]}" for a in resized.values() if a.ndim == 4)
-        yield Probe(_redrawn(given, resized, generator, f"images of {shapes}"), "image")
+        control = _redrawn(given, square, generator, "larger images")
+        situation = _redrawn(given, resized, generator, f"images of {shapes}")
+        yield Probe(situation, "image", control)
 
 
 def _redrawn(
@@ -78,12 +86,18 @@ def _other_batches(
             yield {n: a[index] if n in chosen else a for n, a in arrays.items()}
 
 
-def _other_images(arrays: dict[str, Array]) -> Iterator[dict[str, Array]]:
-    """The first array of square images, wider and higher."""
+def _other_images(
+    arrays: dict[str, Array],
+) -> Iterator[tuple[dict[str, Array], dict[str, Array]]]:
+    """The first array of square images: larger squares, and those made wider or higher."""
     images = [n for n, a in arrays.items() if a.ndim == 4]
     if not images or len(set(arrays[images[0]].shape[2:])) != 1:
         return
     name, side = images[0], arrays[images[0]].shape[2]
-    for rows, columns in ((side, side + 1), (side, side + 2), (side + 2, side), (side, 2 * side)):
-        resized = np.resize(arrays[name], (*arrays[name].shape[:2], rows, columns))
-        yield {**arrays, name: resized}
+
+    def of_size(*size: int) -> dict[str, Array]:
+        return {**arrays, name: np.resize(arrays[name], (*arrays[name].shape[:2], *size))}
+
+    for longer in (side + 1, side + 2, 2 * side):
+        for size in ((side, longer), (longer, side)):
+            yield of_size(longer, longer), of_size(*size)

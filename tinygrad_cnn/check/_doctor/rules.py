@@ -15,9 +15,13 @@ _RULES = {
     "conv2d": "dW = dOut_row X_col^T,  db = sum of dOut over N, OH, OW,\n"
     "dX_col = W_row^T dOut_row, each column added back where its window lay",
     "cross_entropy": "dscores = (softmax(scores) - onehot(y)) / N",
+    "divide": "z = x / y:  dx = g / y,  dy = -g x / y^2",
     "dropout": "dx = g * mask / (1 - p)",
+    "exp": "y = exp(x):  dx = g y",
+    "getitem": "y = x[i]:  dx[i] += g, for each time that i names the element",
     "hinge_loss": "dscores[j] = [margin_j > 0] / N for j != y,  dscores[y] = -sum of the others",
     "linear": "y = x W^T + b:  dx = g W,  dW = g^T x,  db = sum of g over the examples",
+    "log": "y = log(x):  dx = g / x",
     "log_softmax": "dx = g - softmax(x) * sum(g)",
     "matmul": "Z = X Y:  dX = g Y^T,  dY = X^T g",
     "max": "the gradient goes to the winner",
@@ -29,9 +33,12 @@ _RULES = {
     "relu": "dx = g * [x > 0]",
     "sigmoid": "y = sigmoid(x):  dx = g * y * (1 - y)",
     "softmax": "p = softmax(x):  dx = p * (g - sum(g * p))",
+    "sqrt": "y = sqrt(x):  dx = g / (2 y)",
+    "subtract": "z = x - y:  dx = g,  dy = -g, each summed over the axes that were broadcast",
     "subtract_mean": "dx = g - mean(g)",
     "sum": "dx = g, repeated along the summed axes",
     "tanh": "y = tanh(x):  dx = g * (1 - y^2)",
+    "where": "z = x where m, else y:  dx = g * m,  dy = g * (1 - m)",
 }
 
 

@@ -98,7 +98,9 @@ class Subject:
                 pairs = dict(zip(self.names, parts, strict=True))
             else:
                 raise ArgumentError(
-                    f"diagnose: hand gave {len(parts)} gradients for the inputs {self.floating}"
+                    f"diagnose: hand gave {len(parts)} gradients for the {len(self.floating)}"
+                    f" floating-point inputs {self.floating}; give None for one that has none, name"
+                    " them in a dict, or let labels be integers"
                 )
         return {
             name: np.asarray(value.data if isinstance(value, Tensor) else value)

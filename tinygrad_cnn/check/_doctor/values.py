@@ -74,7 +74,7 @@ def other_operand(view: View, name: str) -> Iterator[Claim]:
             if gradient is None or same(gradient[name], view.right[name]):
                 continue
             if same(view.hand[name], gradient[name], view.tolerance[name]):
-                yield claim(cause, f"autograd gives the same for {other} {what}", what)
+                yield claim(cause, f"autograd gives your numbers for {other} {what}", what)
                 return
 
 
@@ -255,7 +255,7 @@ def other_value(view: View, name: str) -> Iterator[Claim]:
                 if gradients is None or same(gradients[name], view.right[name]):
                     continue
                 if same(view.hand[name], gradients[name], view.tolerance[name]):
-                    evidence = f"autograd gives the same if {node.primitive.name} uses {what}"
+                    evidence = f"autograd gives your numbers if {node.primitive.name} uses {what}"
                     cause = (
                         "wrong_mask" if node.primitive.name in DECISIONS else "wrong_saved_value"
                     )

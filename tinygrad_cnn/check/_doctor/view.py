@@ -15,7 +15,7 @@ from ...errors import TinygradCnnError
 from ...typing import Array
 from .._compare import error, same, tolerance_for
 from .._edits.catalogue import Edit, edited_gradients, edits
-from .._edits.edit import is_operation, unsummed
+from .._edits.edit import is_operation, said, unsummed
 from .conventions import ranges
 from .source import assigns_twice
 from .subject import Gradients, Situation, Subject
@@ -147,18 +147,19 @@ class View:
     def _variable(self, name: str) -> Node:
         return self.trace.inputs[self.names.index(name)].node  # type: ignore[union-attr, return-value]
 
-    def contributions(self, name: str) -> list[Array]:
-        """What each consumer of an input contributes to its gradient."""
-        by_use: dict[object, Array] = {}
+    def contributions(self, name: str) -> list[tuple[str, Array]]:
+        """The consumers of an input, and what each contributes to its gradient."""
+        by_use: dict[object, tuple[str, Array]] = {}
         for place, (node, gradient) in enumerate(self._uses.get(self._variable(name), [])):
             square = node.primitive is not None and node.primitive.name == "multiply"
             use = node if square else place  # x * x is one use, to a reader
-            by_use[use] = by_use[use] + gradient if use in by_use else gradient
+            before = by_use[use][1] if use in by_use else 0.0
+            by_use[use] = said(node), before + gradient
         return list(by_use.values())
 
     def has_two_equal_uses(self, name: str) -> bool:
         """Whether the input is used in two places that contribute the same."""
-        parts = self.contributions(name)
+        parts = [part for _, part in self.contributions(name)]
         return len(parts) == 2 and same(parts[0], parts[1])
 
     def before_sums(self, name: str) -> list[Array]:

@@ -111,6 +111,9 @@ def broadcast_operand(node: Node, index: int, graph: Graph) -> Iterator[Mistake]
         count = math.prod(result[axis] for axis in some)
         yield Mistake("mean_for_sum", clause, scaled(1 / count), _TERMS)
     for axis in axes:
+        if _is_rectified(node, graph):
+            clause = f"= where += belongs: of the terms along axis {axis} the last stays"
+            yield Mistake("overwritten", clause, _last_term_passed(node, index, axis), _TERMS)
         for place, name in ((0, "first"), (-1, "last")):
             clause = f"only the {name} element along axis {axis} counts, nothing is summed"
             change = _one_slice(node, index, axis, place)
@@ -139,6 +142,30 @@ def _one_slice(node: Node, index: int, axis: int, place: int) -> Change:
     def change(right: Any, g: Any) -> Any:
         full = _full(node, index, g)
         return fit(node, index, np.take(full, [place], axis))
+
+    return change
+
+
+def _is_rectified(node: Node, graph: Graph) -> bool:
+    """Whether its result, a constant added perhaps, is the margin of a hinge."""
+    use = graph.only_consumer(node)
+    while use is not None and is_operation(use[0], "add", "subtract"):
+        use = graph.only_consumer(use[0])
+    return use is not None and is_operation(use[0], "maximum", "where")
+
+
+def _last_term_passed(node: Node, index: int, axis: int) -> Change:
+    """The last element along an axis that is not zero, as in a loop with an ``if``.
+
+    What is compared with itself, as a class with itself, takes no part.
+    """
+
+    def change(right: Any, g: Any) -> Any:
+        full = _full(node, index, g)
+        others = np.where(node.ans == 0, 0.0, full)
+        last = full.shape[axis] - 1 - np.argmax(np.flip(others != 0, axis), axis, keepdims=True)
+        stays = np.where(np.arange(full.shape[axis]) == np.moveaxis(last, axis, -1), 1.0, 0.0)
+        return fit(node, index, full - others + others * np.moveaxis(stays, -1, axis))
 
     return change
 

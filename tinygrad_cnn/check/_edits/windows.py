@@ -71,6 +71,10 @@ def windows(node: Node, index: int, graph: Graph) -> Iterator[Mistake]:
         clause = "rows and columns of the window are exchanged"
         swapped = _with_parts(node, shape, right, lambda parts: parts.swapaxes(1, 2))
         yield Mistake("rows_columns_swapped", clause, swapped, "windows that are not symmetric")
+    if len({positions.shape for positions in right}) == 1 and right[0].shape[1] > 1:
+        clause = "window (i, j) is put back where (j, i) lay"
+        crossed = _with_parts(node, shape, right, lambda parts: parts.swapaxes(3, 4))
+        yield Mistake("rows_columns_swapped", clause, crossed, _NOT_SQUARE)
     if shape[2] == shape[3] > 1:
         clause = "rows and columns of the image are exchanged"
         yield Mistake(

@@ -97,7 +97,7 @@ class Sandbox:
                 "channel": channel,
                 "worker_channel": _WORKER_CHANNEL,
                 "output": output,
-                "command": ["-I", "-B", "-X", "utf8", "-c", _START, *arguments],
+                "command": ["-I", "-B", "-u", "-X", "utf8", "-c", _START, *arguments],
                 "limits": {
                     "RLIMIT_AS": limits.memory_mb << 20,
                     "RLIMIT_CPU": int(limits.total_seconds) + 2,
