@@ -17,6 +17,7 @@ from . import (  # noqa: F401  (each file registers its cases)
     normalization,
     pooling,
     reductions,
+    unseen,
 )
 from .case import CASES, Case, Function, Run, run
 
