@@ -295,3 +295,13 @@ def test_a_write_between_forward_and_backward_is_noticed(write):
     with pytest.raises(GraphError, match="w was changed in place after 'multiply' used it"):
         stale.backward()
     (w * w).sum().backward()  # what is computed again is right
+
+
+def test_a_write_to_an_operand_is_noticed_by_the_gradient_of_the_other():
+    w = tc.tensor([1.0, 2.0], requires_grad=True, name="w")
+    x = tc.tensor([3.0, 4.0], requires_grad=True)
+    stale = (x * w).sum()
+    with tc.no_grad():
+        w -= 1.0
+    with pytest.raises(GraphError, match="w was changed in place"):
+        tc.gradients(stale, [x])

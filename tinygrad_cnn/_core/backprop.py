@@ -110,17 +110,20 @@ def local_gradients(
         ans = wrap(ans, node)
     contributions = []
     for index, parent in enumerate(node.parents):
-        if parent is None or (needed is not None and parent not in needed):
+        if parent is None:
             continue
-        rule = primitive.rule(index)
-        if rule is None:
-            continue
+        # Before anything else: the rule of another argument may use this one's values.
         if parent.primitive is None and parent.written > node.age:  # type: ignore[attr-defined]
             raise GraphError(
                 f"{parent.name or 'a variable'} was changed in place after {primitive.name!r} used"  # type: ignore[attr-defined]
                 " it: the gradient would be that of other values; run backward before the"
                 " optimiser's step, or compute the result again"
             )
+        if needed is not None and parent not in needed:
+            continue
+        rule = primitive.rule(index)
+        if rule is None:
+            continue
         gradient = rule(g, ans, *args, **params)
         arg = args[index]
         # Two NumPy scalars of one type need no comparison of shapes, which takes as long as
