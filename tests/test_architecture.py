@@ -26,7 +26,7 @@ MAX_LAZY_STATEMENTS = 10
 _ANYONE = {"_arguments", "errors", "typing", "random"}
 _ENGINE = {"_kernels", "_core"}
 _MODEL = _ENGINE | {"ops", "functional", "nn", "models"}
-_LIBRARY = _MODEL | {"_methods", "creation", "transforms", "optim", "data", "train"}
+_LIBRARY = _MODEL | {"_graph", "_methods", "creation", "transforms", "optim", "data", "train"}
 _TOOLS = {"check", "explain", "draw", "compiler", "io", "distributed"}
 
 # Each part of the package and the parts that it may import beside itself.
@@ -40,6 +40,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ops": _ANYONE | _ENGINE,
     "functional": _ANYONE | _ENGINE | {"ops"},
     "_methods": _ANYONE | _ENGINE | {"ops", "functional"},
+    "_graph": _ANYONE | {"_core"},
     "creation": _ANYONE | {"_core"},
     "transforms": _ANYONE | _ENGINE | {"ops", "creation"},
     "nn": _ANYONE | _ENGINE | {"ops", "functional"},

@@ -8,11 +8,17 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Iterator, Mapping
+import weakref
+from collections.abc import Callable, Iterator
 from contextlib import ContextDecorator, contextmanager
-from typing import Any, ClassVar, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
 
 import numpy as np
+
+from .origin import forget
+
+if TYPE_CHECKING:
+    from .node import Node
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -21,16 +27,21 @@ R = TypeVar("R")
 class Scope:
     """A named group of nodes, such as one call of ``conv2d`` or of a module.
 
-    ``kind`` is ``"function"`` or ``"module"``; ``params`` holds the settings of the call
-    (stride, padding …), never an array, so that a scope keeps no data alive.
+    Attributes:
+        kind: ``"function"`` or ``"module"``.
+        params: the settings of the call (stride, padding …), never an array, so that a scope
+            keeps no data alive.
+        operands: what else the call of a composition was given, by the names of its arguments:
+            the vertex of a Tensor, or of a constant a weak reference to the array.
     """
 
-    __slots__ = ("kind", "name", "params", "parent")
+    __slots__ = ("kind", "name", "operands", "params", "parent")
 
     def __init__(
-        self, name: str, params: Mapping[str, Any], parent: Scope | None, kind: str = "function"
+        self, name: str, params: dict[str, Any], parent: Scope | None, kind: str = "function"
     ) -> None:
         self.name, self.params, self.parent, self.kind = name, params, parent, kind
+        self.operands: dict[str, Node | weakref.ref[Any]] = {}
 
     @property
     def path(self) -> str:
@@ -172,12 +183,27 @@ def composition(function: Callable[P, R]) -> Callable[P, R]:
     def recorded(*args: P.args, **kwargs: P.kwargs) -> R:
         context = per_thread.context
         outer = context.scope
-        params = {n: a for n, a in zip(names, args, strict=False) if isinstance(a, _SETTING)}
-        params.update((n, a) for n, a in kwargs.items() if isinstance(a, _SETTING))
-        context.scope = Scope(name, params, outer)
+        scope = context.scope = Scope(name, {}, outer)
+        params, operands = scope.params, scope.operands
+        for key, value in (*zip(names, args, strict=False), *kwargs.items()):
+            if isinstance(value, _SETTING):
+                params[key] = value
+            elif getattr(value, "node", None) is not None:  # a Tensor, which is not known here
+                operands[key] = value.node  # type: ignore[attr-defined]
+            else:
+                _note_constant(operands, key, value)
         try:
-            return function(*args, **kwargs)
+            result = function(*args, **kwargs)
         finally:
             context.scope = outer
+        if getattr(result, "node", forget) is None and (outer is None or outer.kind != "function"):
+            forget(result.data)  # type: ignore[attr-defined]
+        return result
 
     return recorded
+
+
+def _note_constant(operands: dict[str, Any], name: str, value: Any) -> None:
+    array = value if isinstance(value, np.ndarray) else getattr(value, "data", None)
+    if isinstance(array, np.ndarray):
+        operands[name] = weakref.ref(array)

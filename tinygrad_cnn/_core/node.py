@@ -139,15 +139,17 @@ class Leaf(Node):
 
     Attributes:
         name: what messages, pictures and derivations call it.
+        is_parameter: whether a module owns it.
         written: when its values were last changed in place, on the clock of ``age``; what was
             recorded before cannot be differentiated any more.
     """
 
-    __slots__ = ("name", "written")
+    __slots__ = ("is_parameter", "name", "written")
 
     def __init__(self, data: Any, name: str | None) -> None:
         super().__init__(None, (), {}, ArraySpec(data.shape, data.dtype), (), None, None)
         self.name = name
+        self.is_parameter = False
         self.grad = None
         self.written = -1
 

@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import GraphError, NonFiniteError, ShapeError
 from .context import Context, per_thread
 from .node import Node
+from .origin import remember
 from .tensor import Tensor, raw, wrap
 
 Rule = Callable[..., Any]
@@ -147,6 +148,8 @@ def apply(primitive: Primitive, *args: Any, **params: Any) -> Tensor:
     if any_node and context.recording:
         saved, edges = tuple(arrays), tuple(parents)
         node = Node(primitive, saved, params, ans, edges, context.scope, sys._getframe(1))
+    elif context.recording and context.scope is not None:
+        remember(ans, primitive, tuple(arrays), params, context.scope, sys._getframe(1))
     return wrap(ans, node)
 
 
@@ -187,6 +190,9 @@ def binary_operator(primitive: Primitive) -> Callable[[Any, Any], Tensor]:
             )
         else:
             result.node = None
+            if context.recording and context.scope is not None:
+                operands = (x_data, y_data)
+                remember(ans, primitive, operands, _NO_PARAMS, context.scope, sys._getframe(1))
         return result
 
     return operate

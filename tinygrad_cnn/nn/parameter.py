@@ -44,6 +44,7 @@ class Parameter(Tensor):
     ) -> None:
         super().__init__(data, requires_grad=True, name=name)
         self._leaf = self.node  # type: ignore[assignment]
+        self._leaf.is_parameter = True
         self.requires_grad = requires_grad
 
     @property
