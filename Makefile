@@ -18,7 +18,7 @@ export PIP_ROOT_USER_ACTION := ignore
 .PHONY: demo test lint smoke unit bench clean
 .NOTPARALLEL:
 
-demo: $(VENV)/installed
+demo: $(VENV)/installed-plot
 	$(BIN)/tinygrad-cnn demo
 
 test: lint smoke unit
@@ -43,10 +43,6 @@ clean:
 
 $(BIN)/pip:
 	$(PYTHON) -m venv $(VENV)
-
-$(VENV)/installed: pyproject.toml | $(BIN)/pip
-	$(BIN)/pip install --quiet --editable .
-	@touch $@
 
 $(VENV)/installed-%: pyproject.toml | $(BIN)/pip
 	$(BIN)/pip install --quiet --editable '.[$*]'

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from browser import Browser, chromium
 
 SHARED = Path(os.environ.get("TINYGRAD_CNN_SHARED", Path(__file__).parents[2] / "shared"))
 
@@ -23,3 +26,17 @@ def shared() -> Path:
 def rng() -> np.random.Generator:
     """A seeded generator: the same numbers in every run."""
     return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def _chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    with chromium(tmp_path_factory.mktemp("profile")) as driver:
+        yield driver
+
+
+@pytest.fixture
+def browser(_chromium: Any) -> Iterator[Browser]:
+    """A headless Chromium; the test fails if a page was not clean. Mark such tests ``browser``."""
+    opened = Browser(_chromium)
+    yield opened
+    opened.assert_clean()

@@ -32,7 +32,8 @@ class Scope:
         params: the settings of the call (stride, padding …), never an array, so that a scope
             keeps no data alive.
         operands: what else the call of a composition was given, by the names of its arguments:
-            the vertex of a Tensor, or of a constant a weak reference to the array.
+            the vertex of a Tensor, or of a constant a weak reference to the array, which is dead
+            for a list, whose array nobody else holds.
     """
 
     __slots__ = ("kind", "name", "operands", "params", "parent")
@@ -166,7 +167,8 @@ def scope(name: str, kind: str = "function", **params: Any) -> Iterator[Scope]:
         context.scope = outer
 
 
-_SETTING = (int, float, str, bool, tuple, type(None), np.dtype, type)
+_SETTING = (int, float, str, bool, tuple, type(None), np.dtype, np.generic, type)
+_LOST: weakref.ref[Any] = weakref.ref(set())  # dead: what a list became is not known
 
 
 def composition(function: Callable[P, R]) -> Callable[P, R]:
@@ -207,3 +209,5 @@ def _note_constant(operands: dict[str, Any], name: str, value: Any) -> None:
     array = value if isinstance(value, np.ndarray) else getattr(value, "data", None)
     if isinstance(array, np.ndarray):
         operands[name] = weakref.ref(array)
+    else:
+        operands[name] = _LOST

@@ -1,7 +1,32 @@
-"""Pictures of recorded graphs."""
+"""Pictures and pages of what was recorded and of what was learned.
+
+``graph`` draws what was recorded, ``stepper`` walks through it number by number, ``conv_demo``
+shows one convolution. The figures (``filters``, ``activations``, ``saliency``, …) need
+matplotlib, the extra ``plot``; each returns the figure.
+"""
 
 from __future__ import annotations
 
+from .activations import activations
+from .confusion import confusion_matrix
+from .conv_demo import conv_demo
+from .curves import learning_curves
+from .filters import filters
 from .graph import GraphView, graph
+from .receptive_field import receptive_field, receptive_field_box
+from .report import TrainingReport
+from .saliency import saliency
 
-__all__ = ["GraphView", "graph"]
+__all__ = [
+    "GraphView",
+    "TrainingReport",
+    "activations",
+    "confusion_matrix",
+    "conv_demo",
+    "filters",
+    "graph",
+    "learning_curves",
+    "receptive_field",
+    "receptive_field_box",
+    "saliency",
+]

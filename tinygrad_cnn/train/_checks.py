@@ -84,5 +84,8 @@ def check_loop(
     if not isinstance(callbacks, (list, tuple)) or not all(map(callable, callbacks)):
         raise ArgumentError(f"fit: callbacks={callbacks!r:.60}, expected a list of functions")
     for file in files:
-        if file is not None and (not Path(file).parent.is_dir() or Path(file).is_dir()):
-            raise ArgumentError(f"fit: {os.fspath(file)!r} is no file in an existing folder")
+        if file is None:
+            continue
+        is_path = isinstance(file, (str, os.PathLike))
+        if not is_path or not Path(file).parent.is_dir() or Path(file).is_dir():
+            raise ArgumentError(f"fit: {str(file)!r} is no file in an existing folder")

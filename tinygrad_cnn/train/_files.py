@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 from .. import nn
 from ..typing import Array
 from ._step import Step
+from .evaluation import Batches, Loss
 from .history import History
 
 PathLike: TypeAlias = str | os.PathLike[str]
@@ -66,6 +68,45 @@ class BestModel:
         """Load the state that is kept in memory, if any."""
         if self._state is not None:
             self.model.load_state_dict(self._state)
+
+
+class RunReport:
+    """The page about a run that is about to start, if there shall be one.
+
+    Args:
+        path: the HTML file, or None.
+        model, data, validation, loss: of the run.
+
+    Raises:
+        MissingExtraError: a page is wanted and matplotlib is not installed.
+    """
+
+    def __init__(
+        self,
+        path: PathLike | None,
+        model: nn.Module,
+        data: Batches,
+        validation: Batches | None,
+        loss: Loss,
+    ) -> None:
+        self.path, self._report = path, None
+        if path is not None:
+            from ..draw.report import TrainingReport
+
+            self._report = TrainingReport(model, data, validation=validation, loss=loss)
+
+    def write(self, history: History, step: Step) -> None:
+        """Write the page. A run of hours is not lost to an error in what tells of it."""
+        if self.path is None or self._report is None:
+            return
+        try:
+            self._report.write(self.path, history, step.settings())
+        except Exception as error:
+            warnings.warn(
+                f"fit: the run is complete, but its report could not be written: {error!r}",
+                RuntimeWarning,
+                stacklevel=4,
+            )
 
 
 def save_arrays(path: PathLike, arrays: Mapping[str, Array]) -> None:

@@ -13,7 +13,7 @@ from ..nn._mode import mode
 from ..optim import LRScheduler, Optimizer
 from ..random import manual_seed
 from ._checks import check_loop, matching_optimizer
-from ._files import BestModel, EpochLog, PathLike
+from ._files import BestModel, EpochLog, PathLike, RunReport
 from ._progress import ProgressBar
 from ._step import Step
 from .callbacks import Callback
@@ -40,6 +40,7 @@ def fit(
     checkpoint: PathLike | None = None,
     progress: bool | None = None,
     seed: int | None = None,
+    report: PathLike | None = None,
 ) -> History:
     """Train a model and keep its best weights, also where Ctrl-C ends the run.
 
@@ -58,9 +59,11 @@ def fit(
         checkpoint: an .npz file for the ``state_dict()`` of the best (else the last) epoch.
         progress: whether to show a progress bar; by default on a terminal.
         seed: passed to ``tc.manual_seed``, so that dropout is repeatable.
+        report: an HTML file about the run, see ``tc.draw.TrainingReport``.
 
     Raises:
         ArgumentError: an argument does not fit; nothing is changed.
+        MissingExtraError: a report is wanted and matplotlib is not installed; likewise.
         NonFiniteError: a loss or gradient is not finite, with the first operation that made
             such a value and its source line. The model keeps the weights before that batch.
 
@@ -70,16 +73,16 @@ def fit(
     3
     """
     optimizer = matching_optimizer(model, optimizer, schedule)
-    files = (log, checkpoint)
+    files = (log, checkpoint, report)
     check_loop(data, validation, epochs, schedule_every, clip_norm, loss, callbacks, files)
+    about = RunReport(report, model, data, validation, loss)
     if seed is not None:
         manual_seed(seed)
     step = Step(model, loss, optimizer, clip_norm, schedule, schedule_every)
     best = BestModel(model, checkpoint, keep_best and validation is not None)
     if log is not None:
         callbacks = [EpochLog(log, step, epochs=epochs, seed=seed), *callbacks]
-    with mode(model, training=True):
-        return _run(step, data, validation, epochs, callbacks, best, progress)
+    return _run(step, data, validation, epochs, callbacks, best, about, progress)
 
 
 def _run(
@@ -89,25 +92,28 @@ def _run(
     epochs: int,
     callbacks: Sequence[Callback],
     best: BestModel,
+    about: RunReport,
     progress: bool | None,
 ) -> History:
     history = History()
-    try:
-        for number in range(1, epochs + 1):
-            with ProgressBar(f"epoch {number}/{epochs}", data, progress) as bar:
-                row = _epoch(number, step, data, validation, bar)
-            if history.best is None or row.rank > history.best.rank:
+    with mode(step.model, training=True):
+        try:
+            for number in range(1, epochs + 1):
+                with ProgressBar(f"epoch {number}/{epochs}", data, progress) as bar:
+                    row = _epoch(number, step, data, validation, bar)
+                if history.best is None or row.rank > history.best.rank:
+                    best.save()
+                history.epochs.append(row)
+                verdicts = [callback(history, step.model) for callback in callbacks]
+                if any(verdicts):
+                    break
+                step.end_epoch()
+        except KeyboardInterrupt:
+            history.interrupted = True
+            if validation is None or not history.epochs:  # nothing better than what there is now
                 best.save()
-            history.epochs.append(row)
-            verdicts = [callback(history, step.model) for callback in callbacks]
-            if any(verdicts):
-                break
-            step.end_epoch()
-    except KeyboardInterrupt:
-        history.interrupted = True
-        if validation is None or not history.epochs:  # nothing better than what there is now
-            best.save()
     best.restore()
+    about.write(history, step)
     return history
 
 
