@@ -23,7 +23,7 @@ MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
 MAX_LAZY_STATEMENTS = 10
 
-_ANYONE = {"_arguments", "errors", "typing", "random"}
+_ANYONE = {"_arguments", "_files", "errors", "typing", "random"}
 _ENGINE = {"_kernels", "_core"}
 _MODEL = _ENGINE | {"ops", "functional", "nn", "models"}
 _LIBRARY = _MODEL | {"_graph", "_methods", "creation", "transforms", "optim", "data", "train"}
@@ -32,6 +32,7 @@ _TOOLS = {"check", "explain", "draw", "compiler", "io", "distributed"}
 # Each part of the package and the parts that it may import beside itself.
 MAY_IMPORT: dict[str, set[str]] = {
     "_arguments": {"errors"},
+    "_files": {"errors"},
     "errors": set(),
     "typing": set(),
     "random": {"errors"},

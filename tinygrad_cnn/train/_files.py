@@ -6,12 +6,12 @@ import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from .. import nn
+from .._files import replacing
 from ..typing import Array
 from ._step import Step
 from .evaluation import Batches, Loss
@@ -111,13 +111,5 @@ class RunReport:
 
 def save_arrays(path: PathLike, arrays: Mapping[str, Array]) -> None:
     """Write an .npz file that takes the place of an earlier one when it is whole and on disk."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(temporary, "wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as file:
+        np.savez(file, allow_pickle=False, **arrays)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ..._files import write_text
 from ...errors import ArgumentError, DtypeError
 
 __all__ = ["page", "resource", "write_page"]
@@ -102,18 +103,7 @@ def write_page(path: str | os.PathLike[str], text: str) -> Path:
     ...     write_page(f"{folder}/loss", page("Loss", "")).name
     'loss.html'
     """
-    path = Path(path)
-    if path.is_dir() or not path.parent.is_dir():
-        raise ArgumentError(f"{path}: expected the name of a file in an existing folder")
-    if not path.suffix:
-        path = path.with_suffix(".html")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
+    return write_text(path, text, ".html")
 
 
 def _inline(source: str | Traversable, element: str) -> str:
