@@ -113,10 +113,10 @@ _allocator.keep_freed_memory()
 __version__ = "0.1.0"
 
 # Loaded when first used, so that the engine alone imports as fast as NumPy.
-_LAZY = ("check", "data", "draw", "models", "nn", "optim", "train")
+_LAZY = ("check", "data", "draw", "explain", "models", "nn", "optim", "train")
 
 if TYPE_CHECKING:
-    from . import check, data, draw, models, nn, optim, train
+    from . import check, data, draw, explain, models, nn, optim, train
 
 
 def __getattr__(name: str) -> Any:
@@ -163,6 +163,7 @@ __all__ = [
     "every",
     "exp",
     "expand_dims",
+    "explain",
     "eye",
     "flatten",
     "flip",

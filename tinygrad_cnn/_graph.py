@@ -24,6 +24,8 @@ from .typing import Array, Shape
 
 __all__ = ["Gradients", "Recording", "Vertex", "caller_names", "differentiate", "read"]
 
+# What is made once for each result, so that the same object is the same result: a detached one.
+_ARRAYS = (np.ndarray, np.inexact)
 Kind = Literal["parameter", "variable", "input", "constant", "operation"]
 
 
@@ -163,7 +165,7 @@ class _Reader:
 
     def _add(self, vertex: Vertex) -> Vertex:
         self.vertices.append(vertex)
-        if isinstance(vertex.value, np.ndarray):
+        if isinstance(vertex.value, _ARRAYS):
             self.by_array.setdefault(id(vertex.value), vertex)
         if vertex.node is not None:
             self.by_node[vertex.node] = vertex
@@ -196,7 +198,7 @@ class _Reader:
         return tuple(operands), tuple(flows)
 
     def _constant(self, value: Any, scope: Scope | None) -> Vertex:
-        known = self.by_array.get(id(value)) if isinstance(value, np.ndarray) else None
+        known = self.by_array.get(id(value)) if isinstance(value, _ARRAYS) else None
         if known is not None:
             return known
         node = origin(value)

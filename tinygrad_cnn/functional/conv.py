@@ -83,7 +83,7 @@ def conv2d(
         x_col = reshape(x_col, (groups, c * fh * fw, oh * ow * n))
     out = reshape(matmul(w_row, x_col), (k, oh, ow, n))
     if bias is not None:
-        out = out + reshape(bias, (k, 1, 1, 1))
+        out = out + reshape(as_tensor(bias), (k, 1, 1, 1))
     return transpose(out, (3, 0, 1, 2))  # (N, K, OH, OW), the batch innermost in memory
 
 

@@ -64,11 +64,12 @@ def batch_norm(
     elif running_mean is None or running_var is None:
         raise ArgumentError("batch_norm outside of training needs running_mean and running_var")
     else:
-        center, spread = reshape(running_mean, per_channel), reshape(running_var, per_channel)
+        center = reshape(as_tensor(running_mean), per_channel)
+        spread = reshape(as_tensor(running_var), per_channel)
     out = (x - center) / sqrt(spread + eps)
     if weight is not None:
-        out = out * reshape(weight, per_channel)
-    return out if bias is None else out + reshape(bias, per_channel)
+        out = out * reshape(as_tensor(weight), per_channel)
+    return out if bias is None else out + reshape(as_tensor(bias), per_channel)
 
 
 def _track(running: Tensor | None, batch: TensorLike, momentum: float, scale: float = 1.0) -> None:

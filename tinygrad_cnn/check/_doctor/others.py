@@ -85,7 +85,7 @@ class Others:
         """
         name = next(iter(self.subject.given.arrays))
         given, now = self.subject.given.arrays[name], view.situation.arrays[name]
-        if given.shape[1:] != now.shape[1:] or len(given) >= len(now):
+        if not given.ndim or given.shape[1:] != now.shape[1:] or len(given) >= len(now):
             return False
         hand, right, count = view.hand, view.right, len(given)
         if name in view.wrong and hand[name].shape == now.shape:
