@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import importlib
+import importlib.util
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .. import check, data, draw, functional, models, nn, optim, train
+from .. import check, data, draw, explain, functional, models, nn, optim, train
 from .._core.tensor import Tensor
+from .._files import write_text
 from ..check.gradcheck import relative_error
 from ..random import manual_seed
 from ..typing import Array
@@ -39,10 +40,8 @@ def demo(arguments: argparse.Namespace) -> int:
     images, labels = held_out.batch(np.arange(_COMPARED_IMAGES))
     agree = _compare(model, images.astype(np.float64), labels)
 
-    _title("4. Its graph")
-    loss = functional.cross_entropy(model(Tensor(images)), labels)
-    for zoom in ("functions", "primitives"):
-        print(f"wrote {draw.graph(loss, zoom=zoom).save(folder / f'graph-{zoom}')}")
+    _title("4. What happened inside")
+    _look_inside(model, images, labels, folder)
     _say_what_is_next(folder)
     return 0 if agree else 1
 
@@ -70,12 +69,21 @@ def _train(
         schedule=optim.OneCycleLR(optimizer, max_lr=0.01, total_steps=steps),
         schedule_every="batch",
         log=folder / "log.jsonl",
+        report=_report(folder),
     )
     print(history)
     about = Trained(model, "digits", {}, "digits", tuple(training.classes), (8, 8), (0.0,), (1.0,))
     save(folder / "model.npz", about)
     accuracy = train.evaluate(model, data.DataLoader(held_out, batch_size=256)).accuracy
     return accuracy or 0.0
+
+
+def _report(folder: Path) -> Path | None:
+    """Where to write the report, if what draws it is installed."""
+    if importlib.util.find_spec("matplotlib") is None:
+        print("(no report.html: its curves need matplotlib: pip install 'tinygrad-cnn[plot]')\n")
+        return None
+    return folder / "report.html"
 
 
 def _compare(model: nn.Module, images: Array, labels: Array) -> bool:
@@ -107,11 +115,31 @@ def _compare(model: nn.Module, images: Array, labels: Array) -> bool:
     return agree
 
 
+def _look_inside(model: nn.Module, images: Array, labels: Array, folder: Path) -> None:
+    """Write the graph, the stepper, the convolution demo and the derivation."""
+    loss = functional.cross_entropy(model(images), labels)
+    derivation = explain.derive(loss, model)
+    print(f"The derived NumPy code agrees with autograd to {derivation.error:.1e}.")
+    one = functional.cross_entropy(model(images[:1]), labels[:1])
+    written = [
+        draw.graph(one).html(folder / "graph.html"),
+        draw.stepper(one, folder / "stepper.html"),
+        draw.conv_demo(next(model.children()), images[0], folder / "convolution.html"),
+        derivation.html(folder / "derivation.html"),
+        write_text(folder / "derivation.py", derivation.numpy()),
+    ]
+    for path in written:
+        print(f"wrote {path}")
+
+
 def _say_what_is_next(folder: Path) -> None:
     print(f"""
-Look at   {folder}/graph-functions.svg   one box for each function (.dot without Graphviz)
-          {folder}/graph-primitives.svg  the same graph down to im2col and matmul
-          {folder}/log.jsonl             the figures of every epoch
+Open      {folder}/stepper.html      the network, one step at a time: press the arrow keys
+          {folder}/report.html       the training run: curves, mistakes, filters (needs matplotlib)
+          {folder}/derivation.html   the chain rule of this network, line by line
+          {folder}/derivation.py     the same as NumPy code that needs nothing else
+          {folder}/convolution.html  its first convolution, number by number
+          {folder}/graph.html        its graph
 Try       tinygrad-cnn demo --seed 1     other weights, another order
           tinygrad-cnn predict {folder}/model.npz
           tinygrad-cnn train --help      other data, other models

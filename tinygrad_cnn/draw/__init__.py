@@ -16,6 +16,7 @@ from .graph import GraphView, graph
 from .receptive_field import receptive_field, receptive_field_box
 from .report import TrainingReport
 from .saliency import saliency
+from .stepper import stepper
 
 __all__ = [
     "GraphView",
@@ -29,4 +30,5 @@ __all__ = [
     "receptive_field",
     "receptive_field_box",
     "saliency",
+    "stepper",
 ]

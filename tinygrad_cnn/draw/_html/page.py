@@ -20,7 +20,9 @@ from ...errors import ArgumentError, DtypeError
 __all__ = ["page", "resource", "write_page"]
 
 # Nothing may be fetched: what a page shows is inside of it.
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
+_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'unsafe-inline'{wasm}"
+)
 # Inside of a string, JSON may write these as escapes; left bare, they could end the script.
 _ESCAPES = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
 
@@ -54,6 +56,7 @@ def page(
     styles: Sequence[str | Traversable] = (),
     scripts: Sequence[str | Traversable] = (),
     data: Any = None,
+    wasm: bool = False,
 ) -> str:
     """One complete HTML file, with ``base.css`` and ``base.js`` inside.
 
@@ -64,6 +67,7 @@ def page(
             ``resource("arrays.js")``.
         data: what ``pageData()`` returns in JavaScript: numbers, texts, arrays, Tensors' arrays,
             and sequences and mappings of them. NaN and the infinities arrive as such.
+        wasm: the scripts compile WebAssembly.
 
     Raises:
         ArgumentError: a style or script would end its own element.
@@ -74,7 +78,7 @@ def page(
     (True, True)
     """
     return _PAGE.format(
-        policy=_POLICY,
+        policy=_POLICY.format(wasm=" 'wasm-unsafe-eval'" if wasm else ""),
         title=html.escape(title),
         styles="".join(_inline(source, "style") for source in (resource("base.css"), *styles)),
         scripts="".join(_inline(source, "script") for source in (resource("base.js"), *scripts)),

@@ -1,0 +1,144 @@
+"""What the vertices are called, and the rule of each operation as mathematics."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..._graph import Recording, Vertex
+from ...errors import GraphError
+from ...explain._symbols import latex_name, number
+from ...explain.formulas import in_words, passed, statement
+from ...explain.mathml import mathml
+
+__all__ = ["Mathematics"]
+
+_MANY = 600  # operations; beyond, formulas of their own names would fill the page
+
+
+class Mathematics:
+    """Names and formulas of one recording.
+
+    Args:
+        recording: whose vertices are named.
+        known: the user's names for arrays and vertices, by id.
+        steps: by vertex that was computed, the step that computes it.
+    """
+
+    def __init__(
+        self, recording: Recording, known: Mapping[int, str], steps: Mapping[Vertex, int]
+    ) -> None:
+        self._steps = steps
+        self._assigned = _assigned(recording)
+        self._known = known
+        self._markup: dict[str, str] = {}
+
+    def name(self, vertex: Vertex) -> str:
+        """What the user calls a vertex; empty where that is not known."""
+        if vertex.kind == "constant":
+            return ""
+        if vertex.name and vertex.requires_grad:
+            return vertex.name
+        exact = self._known.get(id(vertex.node)) or self._known.get(id(vertex.value))
+        return exact or vertex.name or self._assigned.get(vertex, "")
+
+    def forward(self, vertex: Vertex) -> str:
+        """How the result is computed, as MathML; empty where no formula is known."""
+        names, result = self._letters(vertex)
+        return self._mathml(lambda: statement(vertex, names, result))
+
+    def backward(self, vertex: Vertex, index: int, alone: bool) -> str:
+        """What is passed on to one operand, as MathML; ``alone``: by no other operation."""
+        names, result = self._letters(vertex)
+
+        def formula() -> str:
+            right = passed(vertex, index, names, result, _gradient(result))
+            if not alone:
+                right = rf"\cdots {'' if right.startswith('-') else '+'} {right}"
+            return f"{_gradient(names[index])} = {right}"
+
+        return self._mathml(formula)
+
+    def words(self, vertex: Vertex, index: int) -> str:
+        """What the rule does where it is no product; empty where nothing is known."""
+        return _known(lambda: in_words(vertex, index))
+
+    def _letters(self, vertex: Vertex) -> tuple[list[str], str]:
+        """LaTeX for the operands and the result, in braces: it may have an index."""
+        if len(self._steps) > _MANY:
+            return [f"{{x_{i}}}" for i in range(1, len(vertex.operands) + 1)], "{y}"
+        return [self._latex(operand) for operand in vertex.operands], self._latex(vertex)
+
+    def _latex(self, vertex: Vertex) -> str:
+        name = self.name(vertex)
+        if name:
+            return f"{{{latex_name(name)}}}"
+        if vertex.kind == "constant" and not vertex.shape:
+            return f"{{{number(vertex.value).latex}}}"
+        word = re.sub(r"[^A-Za-z0-9]", r"\\_", vertex.operation or vertex.kind)
+        step = f"_{{{self._steps[vertex]}}}" if vertex.operation else ""
+        return rf"{{\mathrm{{{word}}}{step}}}"
+
+    def _mathml(self, formula: Callable[[], str]) -> str:
+        latex = _known(formula)
+        if latex not in self._markup:
+            self._markup[latex] = mathml(latex) if latex else ""
+        return self._markup[latex]
+
+
+def _gradient(latex: str) -> str:
+    """The gradient of the result by what is written so; a word keeps a distance from the d."""
+    space = r"\," if "mathrm" in latex else ""
+    return rf"{{\mathrm{{d}}{space}{latex}}}"
+
+
+def _known(text: Callable[[], str]) -> str:
+    try:
+        return text()
+    except GraphError:  # a primitive of the user's
+        return ""
+
+
+def _assigned(recording: Recording) -> dict[Vertex, str]:
+    """By vertex the name that its line assigns to, where only that line does."""
+    last: dict[Any, Vertex] = {}
+    for vertex in recording:
+        source = vertex.node.source if vertex.node and vertex.operation else None
+        if source is not None:
+            last[source] = vertex
+    names = {v: name for line, v in last.items() if (name := _target(line.text, v))}
+    often = Counter(names.values())
+    return {vertex: name for vertex, name in names.items() if often[name] == 1}
+
+
+def _target(line: str, vertex: Vertex) -> str:
+    """The name that a line gives to the last result that it recorded itself; empty for none.
+
+    In ``y = f(x * 2)`` that is ``y`` only if ``f`` is what recorded the vertex: an operation or
+    a scope around it. What a function of the user's computes has lines of its own.
+    """
+    try:
+        [statement] = ast.parse(line).body
+    except (SyntaxError, ValueError):  # part of a statement, or several
+        return ""
+    if not isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign):
+        return ""
+    targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+    value = statement.value
+    called = ""
+    if isinstance(value, ast.Call):
+        called = getattr(value.func, "attr", getattr(value.func, "id", ""))
+    own = isinstance(value, ast.BinOp | ast.UnaryOp | ast.Compare) or called in _made_by(vertex)
+    return targets[0].id if own and isinstance(targets[0], ast.Name) and len(targets) == 1 else ""
+
+
+def _made_by(vertex: Vertex) -> set[str]:
+    """The names of the operation and of the scopes around it."""
+    names, scope = {vertex.operation}, vertex.scope
+    while scope is not None:
+        names.add(scope.name)
+        scope = scope.parent
+    return names
