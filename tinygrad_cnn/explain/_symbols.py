@@ -5,7 +5,6 @@ from __future__ import annotations
 import builtins
 import keyword
 import re
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -16,6 +15,7 @@ from .._core.context import Scope
 from .._graph import Recording, Vertex
 from ..typing import Shape
 from . import _standalone
+from ._assigned import assigned_names
 
 _GREEK = {
     "alpha", "beta", "gamma", "delta", "epsilon", "eta", "theta", "kappa", "lambda", "mu", "nu",
@@ -24,7 +24,6 @@ _GREEK = {
 _ARITHMETIC = ("add", "subtract", "multiply", "divide", "negative", "power", "matmul")
 _ROLES = {"weight": "W", "bias": "b"}
 _RESERVED = {*keyword.kwlist, *dir(builtins), *dir(_standalone)}
-_ASSIGNMENT = re.compile(r"\s*([A-Za-z]\w*)\s*(?::[^=]*)?=(?!=)")
 Zoom = Literal["layers", "primitives"]
 _SMALL = 8  # elements of a constant that is written out
 
@@ -214,22 +213,14 @@ def _literal(vertex: Vertex) -> Symbol | None:
 
 def _wanted(recording: Recording, taken: set[str], zoom: Zoom) -> dict[Vertex, str]:
     """What a vertex without a name of its own would like to be called."""
-    last_of_line: dict[Any, Vertex] = {}
     last_of_module: dict[Scope, Vertex] = {}
     last_of_call: dict[Scope, Vertex] = {}
     for vertex in recording:
-        source = vertex.node.source if vertex.node and vertex.operation else None
-        if source is not None:
-            last_of_line[source] = vertex
         if (module := _module(vertex.scope)) is not None:
             last_of_module[module] = vertex
         last_of_call.update(dict.fromkeys(_calls(vertex.scope), vertex))
-    targets = {
-        v: match[1] for line, v in last_of_line.items() if (match := _ASSIGNMENT.match(line.text))
-    }
-    often = Counter(targets.values())
-    # ``x = conv(x)`` names nothing; neither does the number of a layer in a Sequential.
-    assigned = {v: n for v, n in targets.items() if often[n] == 1 and n not in taken}
+    assigned = {v: name for v, name in assigned_names(recording).items() if name not in taken}
+    # The number of a layer in a Sequential names nothing.
     modules = {v: s.name for s, v in last_of_module.items() if s.parent and not s.name.isdigit()}
     plain = dict.fromkeys(_ARITHMETIC, "z") if zoom == "layers" else {}
     return {

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from os import PathLike as OsPathLike
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, overload
 
 import numpy as np
 
 from .._arguments import whole
+from .._files import write_text
 from .._graph import Recording
 from ..check import Finding
 from ..check._compare import error, tolerance_for
@@ -24,6 +27,7 @@ from .assessment import Assessment, Verdict
 
 __all__ = ["Blanks", "Exercise"]
 
+PathLike: TypeAlias = str | OsPathLike[str]
 Blanks = Literal["backward", "gradients"] | int | Iterable[int]
 
 _BLANK = Term(r"\boxed{\quad ? \quad}", "...", {})
@@ -55,8 +59,7 @@ class Exercise:
     >>> import tinygrad_cnn as tc
     >>> x = tc.tensor([3.0, 4.0], requires_grad=True)
     >>> y = (x * x).sum()
-    >>> derivation = tc.explain.derive(y)
-    >>> exercise = Exercise(derivation._program("layers"), derivation._recording, "gradients")
+    >>> exercise = tc.explain.derive(y).exercise("gradients")
     >>> exercise.check({"dx": "-2 * x"}).causes
     {'dx': {'sign'}}
     """
@@ -82,9 +85,22 @@ class Exercise:
             self._blanked(), shapes=shapes, title=_TITLE, task=_TASK, code=self.numpy()
         )
 
-    def html(self, *, shapes: bool = True) -> str:
-        """A page to read on a screen or on paper."""
-        return html_of(self._blanked(), shapes=shapes, title=_TITLE, task=_TASK, code=self.numpy())
+    @overload
+    def html(self, path: None = None, *, shapes: bool = ...) -> str: ...
+    @overload
+    def html(self, path: PathLike, *, shapes: bool = ...) -> Path: ...
+    def html(self, path: PathLike | None = None, *, shapes: bool = True) -> str | Path:
+        """A page to read on a screen or on paper.
+
+        Args:
+            path: a file to write; without it the text is returned.
+            shapes: whether the shape stands below every array.
+
+        Raises:
+            ArgumentError: the folder of ``path`` does not exist.
+        """
+        text = html_of(self._blanked(), shapes=shapes, title=_TITLE, task=_TASK, code=self.numpy())
+        return text if path is None else write_text(path, text, ".html")
 
     def numpy(self) -> str:
         """The NumPy function with ``...`` in each blank.

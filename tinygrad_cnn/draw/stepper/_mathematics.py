@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import re
-from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from ..._graph import Recording, Vertex
 from ...errors import GraphError
+from ...explain._assigned import assigned_names
 from ...explain._symbols import latex_name, number
 from ...explain.formulas import in_words, passed, statement
 from ...explain.mathml import mathml
@@ -32,7 +30,7 @@ class Mathematics:
         self, recording: Recording, known: Mapping[int, str], steps: Mapping[Vertex, int]
     ) -> None:
         self._steps = steps
-        self._assigned = _assigned(recording)
+        self._assigned = assigned_names(recording)
         self._known = known
         self._markup: dict[str, str] = {}
 
@@ -100,45 +98,3 @@ def _known(text: Callable[[], str]) -> str:
         return text()
     except GraphError:  # a primitive of the user's
         return ""
-
-
-def _assigned(recording: Recording) -> dict[Vertex, str]:
-    """By vertex the name that its line assigns to, where only that line does."""
-    last: dict[Any, Vertex] = {}
-    for vertex in recording:
-        source = vertex.node.source if vertex.node and vertex.operation else None
-        if source is not None:
-            last[source] = vertex
-    names = {v: name for line, v in last.items() if (name := _target(line.text, v))}
-    often = Counter(names.values())
-    return {vertex: name for vertex, name in names.items() if often[name] == 1}
-
-
-def _target(line: str, vertex: Vertex) -> str:
-    """The name that a line gives to the last result that it recorded itself; empty for none.
-
-    In ``y = f(x * 2)`` that is ``y`` only if ``f`` is what recorded the vertex: an operation or
-    a scope around it. What a function of the user's computes has lines of its own.
-    """
-    try:
-        [statement] = ast.parse(line).body
-    except (SyntaxError, ValueError):  # part of a statement, or several
-        return ""
-    if not isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign):
-        return ""
-    targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
-    value = statement.value
-    called = ""
-    if isinstance(value, ast.Call):
-        called = getattr(value.func, "attr", getattr(value.func, "id", ""))
-    own = isinstance(value, ast.BinOp | ast.UnaryOp | ast.Compare) or called in _made_by(vertex)
-    return targets[0].id if own and isinstance(targets[0], ast.Name) and len(targets) == 1 else ""
-
-
-def _made_by(vertex: Vertex) -> set[str]:
-    """The names of the operation and of the scopes around it."""
-    names, scope = {vertex.operation}, vertex.scope
-    while scope is not None:
-        names.add(scope.name)
-        scope = scope.parent
-    return names
