@@ -208,7 +208,8 @@ class _Reader:
             return self._add(Vertex("operation", node, value, spec, operands, flows))
         array = np.asarray(value)
         role = self.given.get(id(value))
-        made_inside = role is None and scope is not None and scope.kind == "function"
+        # A composition knows its operands; what is used in a tc.scope is the user's.
+        made_inside = role is None and scope is not None and bool(scope.operands)
         kind: Kind = "constant" if made_inside or not array.ndim else "input"
         return self._add(Vertex(kind, None, value, ArraySpec(array.shape, array.dtype), name=role))
 
@@ -266,7 +267,7 @@ def caller_names(frame: FrameType | None) -> dict[int, str]:
     if frame is None:
         return found
     for name, value in sorted({**frame.f_globals, **frame.f_locals}.items(), key=_by_length):
-        if name.startswith("_"):
+        if name.startswith("_") or not name.isidentifier():
             continue
         if isinstance(value, Tensor):
             found.setdefault(id(value.node if value.node is not None else value.data), name)

@@ -50,6 +50,15 @@ def test_the_backward_pass_is_blank(solved):
     assert exercise._repr_latex_() == exercise.latex()
 
 
+def test_the_page_can_be_written(solved, tmp_path):
+    exercise, _ = solved
+    path = exercise.html(tmp_path / "exercise")
+    assert path == tmp_path / "exercise.html"
+    assert path.read_text("utf-8") == exercise.html()
+    with pytest.raises(ArgumentError, match="existing folder"):
+        exercise.html(tmp_path / "none" / "exercise.html")
+
+
 def test_the_program_itself_keeps_its_lines(solved):
     program, recording = two_layer()
     before = source_of(program)

@@ -95,8 +95,9 @@ def test_a_mistake_in_a_function_without_source(solved):
 def test_arrays(solved):
     exercise, source = solved
     inputs = [np.array(array) for array in exercise._program.inputs.values()]
-    _, right = function_of(source)(*inputs)
+    loss, right = function_of(source)(*inputs)
     assert exercise.check(right).ok
+    assert exercise.check((loss, right)).ok
     report = exercise.check({**right, "W2": right["W2"].T})
     assert report.causes == {"dW2": {"transposed"}}
     assert exercise.check({"dW2": tc.tensor(right["W2"])})["dW2"].outcome == "right"

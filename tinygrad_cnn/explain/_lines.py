@@ -11,7 +11,6 @@ from .._graph import Vertex
 from ..typing import Array
 from ._formula import fill, placeholders
 from ._symbols import Symbol
-from ._typeset import shape_text as shape_text
 from ._typeset import shown, typeset
 
 Phase = Literal["forward", "backward"]
@@ -69,7 +68,12 @@ class Line:
 
 def _joined(texts: Iterable[str]) -> str:
     first, *others = texts
-    return " + ".join([first, *(f"({t})" if t.startswith("-") else t for t in others)])
+    return " ".join([first, *map(added, others)])
+
+
+def added(text: str) -> str:
+    """A term, LaTeX or NumPy, with the sign by which it joins a sum: ``+ a``, ``- a``."""
+    return f"- {text[1:].lstrip()}" if text.startswith("-") else f"+ {text}"
 
 
 @dataclass

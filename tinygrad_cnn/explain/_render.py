@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..typing import Array
-from ._lines import Line, Phase, Program, Section
+from ._lines import Line, Phase, Program, Section, added
 from ._symbols import Symbol
 from ._typeset import shape_text, shown
 
@@ -100,8 +100,7 @@ def rows(line: Line, shapes: bool) -> tuple[str, list[str]]:
     left = shown(line.target, shapes)
     first, *others = [term.to_latex(shapes) for term in line.terms]
     right = [first]
-    for text in others:
-        text = f"- {text[1:].lstrip()}" if text.startswith("-") else f"+ {text}"
+    for text in map(added, others):
         if _width(f"{left} {right[-1]} {text}") > _WIDTH:
             right.append(text)
         else:

@@ -63,7 +63,7 @@ def _word(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9.,' ]", lambda m: r"\_" if m[0] == "_" else " ", text)
+    return re.sub(r"[^\w.,' ]|_", lambda m: r"\_" if m[0] == "_" else " ", text)
 
 
 def identifier(name: str) -> str:

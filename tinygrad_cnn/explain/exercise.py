@@ -141,7 +141,7 @@ class Exercise:
             answer: the function of ``numpy()``, filled in: itself, its source, or the name of a
                 ``.py`` file. Or a mapping from the name of a variable (``"W1"``), the left side
                 of an equation (``"dscores"``) or its number to an array, or to an expression as
-                text, such as ``"X.T @ dscores"``.
+                text, such as ``"X.T @ dscores"``. What the function returned will do as well.
 
         Raises:
             ArgumentError: the file cannot be read, or the mapping names what is no blank.
@@ -155,6 +155,8 @@ class Exercise:
         return Assessment(tuple(verdicts.values()), tuple(self._notes(attempt)))
 
     def _read(self, answer: Any) -> Answer:
+        if isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[1], Mapping):
+            answer = answer[1]
         if isinstance(answer, Mapping):
             return Entries({self._target(k): v for k, v in answer.items()}, self._steps)
         given = read_answer(answer, self._program)

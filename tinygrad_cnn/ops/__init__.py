@@ -25,6 +25,7 @@ from .arithmetic import (
     where,
 )
 from .conventions import Conventions, conventions, current_conventions
+from .cost import flops
 from .index import getitem, scatter_add, take_along_axis
 from .linalg import dot, einsum, matmul
 from .rearrange import argsort, diagonal, ravel, repeat, sort, take, trace
@@ -80,6 +81,7 @@ __all__ = [
     "flip",
     "floor",
     "floor_divide",
+    "flops",
     "gather_windows",
     "getitem",
     "im2col",

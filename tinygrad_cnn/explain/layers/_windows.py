@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from .._lines import shape_text
+from .._typeset import shape_text
 from ._layer import Call
 
 Pair = tuple[int, int]

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from .._formula import axes_text
-from .._lines import shape_text
+from .._typeset import shape_text
 from ._layer import Call, Layer, axes_code, summed
 
 
