@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from .._lines import shape_text
+from .._typeset import shape_text
 from ._layer import Call, Layer
 from ._windows import geometry, to_images, to_rows
 
