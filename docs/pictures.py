@@ -14,10 +14,11 @@ IMAGES = Path(__file__).parent / "images"
 
 
 def lenet() -> Path:
-    """The graph of a LeNet-5 and its loss, one box for each function."""
+    """The graph of a LeNet-5 and its loss, one box for each layer, with the gradients."""
     model = tc.models.LeNet5(generator=tc.manual_seed(0))
-    loss = F.cross_entropy(model(tc.zeros(32, 1, 28, 28, dtype="float32")), [0] * 32)
-    return tc.draw.graph(loss).save(IMAGES / "lenet")
+    images = tc.zeros(32, 1, 28, 28, dtype="float32")
+    loss = F.cross_entropy(model(images), [0] * 32)
+    return tc.draw.graph(loss, "layers", backward=True).svg(IMAGES / "lenet.svg")
 
 
 if __name__ == "__main__":

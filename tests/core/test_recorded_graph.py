@@ -78,6 +78,21 @@ def test_detached_edges_lead_to_what_was_detached() -> None:
     assert detached == ["multiply", "variable"]
 
 
+def test_a_detached_number_leads_to_what_was_detached() -> None:
+    w = tc.tensor(2.0, requires_grad=True)
+    h = w * 3.0
+    recording = read(h * h.detach())
+    assert recording.result.operands[0] is recording.result.operands[1]
+    assert recording.result.flows == (True, False)
+
+
+def test_an_array_used_in_a_scope_of_the_user_is_an_input() -> None:
+    w = tc.tensor(np.ones(3), requires_grad=True)
+    with tc.scope("energy"):
+        y = F.relu(w * np.arange(3.0)) - np.ones(3)
+    assert [v.kind for v in read(y) if not v.operation and v.shape] == ["variable", *["input"] * 2]
+
+
 def test_reading_changes_nothing_and_survives_backward() -> None:
     x = tc.tensor([1.0, 2.0], requires_grad=True)
     y = (x * x).sum()
@@ -147,6 +162,7 @@ def test_names_of_the_caller() -> None:
     constant = tc.tensor([1.0, 2.0])
     _hidden = np.zeros(1)
     names = caller_names(sys._getframe())
+    assert all(name.isidentifier() for name in names.values())  # pytest makes others
     assert names[id(x.node)] == "x"
     assert names[id(data)] == "data"
     assert names[id(constant.data)] == "constant"

@@ -1,0 +1,1 @@
+"""Software of others, unchanged; LICENSES.txt says what, whose, and under which terms."""
