@@ -175,6 +175,9 @@ class _Reader:
         value = self.values.get(node)
         if isinstance(node, Leaf):
             kind: Kind = "parameter" if node.is_parameter else "variable"
+            if value is None and node.written < self.nodes[-1].age:  # freed, and not changed since
+                tensor = node.tensor()
+                value = None if tensor is None else tensor.data
             self._add(Vertex(kind, node, value, node.ans, requires_grad=True, name=node.name))
             return
         if value is None and not isinstance(node.ans, ArraySpec):

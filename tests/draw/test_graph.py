@@ -191,7 +191,7 @@ def test_numbers_after_backward():
     d.backward()
     view = tc.draw.graph(d, "numbers")
     assert texts(view) == [
-        "a value freed gradient 36",
+        "a value 2 gradient 36",
         "b = multiply value 6 gradient not kept",
         "d = multiply value 36 gradient not kept",
     ]

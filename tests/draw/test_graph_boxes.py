@@ -142,7 +142,7 @@ def test_after_backward_the_gradients_are_drawn_and_leaves_show_theirs():
     y.backward()
     view = tc.draw.graph(y, show=["value", "gradient"])
     assert len(back(view)) == 3
-    assert texts(view)[0] == "x value freed gradient 60.3 1.21e+03"
+    assert texts(view)[0] == "x value 1 2 gradient 60.3 1.21e+03"
     assert texts(view)[1] == "multiply value freed gradient not kept"
     assert "backward(retain_graph=True)" in view.note
     assert "backward(retain_graph=True)" in view.dot

@@ -7,6 +7,7 @@ import linecache
 import os.path
 from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from weakref import ref
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from ..typing import Shape
 if TYPE_CHECKING:
     from .context import Scope
     from .primitive import Primitive
+    from .tensor import Tensor
 
 # The marker of a vertex whose gradient is passed on and not kept.
 DISCARD: Final[Any] = object()
@@ -140,15 +142,17 @@ class Leaf(Node):
     Attributes:
         name: what messages, pictures and derivations call it.
         is_parameter: whether a module owns it.
+        tensor: a weak reference to the Tensor that has the values.
         written: when its values were last changed in place, on the clock of ``age``; what was
             recorded before cannot be differentiated any more.
     """
 
-    __slots__ = ("is_parameter", "name", "written")
+    __slots__ = ("is_parameter", "name", "tensor", "written")
 
-    def __init__(self, data: Any, name: str | None) -> None:
+    def __init__(self, data: Any, name: str | None, tensor: ref[Tensor]) -> None:
         super().__init__(None, (), {}, ArraySpec(data.shape, data.dtype), (), None, None)
         self.name = name
+        self.tensor = tensor
         self.is_parameter = False
         self.grad = None
         self.written = -1

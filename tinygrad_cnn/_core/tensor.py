@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 import numpy as np
 
@@ -106,7 +107,7 @@ class Tensor(_Methods):
     ) -> None:
         array = _array(data)
         self.data = array
-        self.node = _leaf_for(array, name) if requires_grad else None
+        self.node = _leaf_for(self, name) if requires_grad else None
 
     # -- the graph ---------------------------------------------------------------------------
 
@@ -123,7 +124,7 @@ class Tensor(_Methods):
                 f" {self.node.primitive.name!r}: use .detach() for a constant copy"  # type: ignore[union-attr]
             )
         if value != self.requires_grad:
-            self.node = _leaf_for(self.data, None) if value else None
+            self.node = _leaf_for(self, None) if value else None
 
     @property
     def is_leaf(self) -> bool:
@@ -335,13 +336,14 @@ def wrap(data: Any, node: Node | None) -> Tensor:
     return result
 
 
-def _leaf_for(data: Any, name: str | None) -> Leaf:
+def _leaf_for(tensor: Tensor, name: str | None) -> Leaf:
+    data = tensor.data
     if data.dtype.kind != "f":
         raise DtypeError(
             f"a {data.dtype} Tensor can't require a gradient: only real floating point can;"
             " write 1.0 for 1, or .astype(float)"
         )
-    return Leaf(data, name)
+    return Leaf(data, name, ref(tensor))
 
 
 def tensor(
