@@ -61,12 +61,14 @@ def test_no_file_depends_on_one_machine() -> None:
         pytest.skip("not a git working copy: no list of tracked files")
     command = ["git", "ls-files", "-z"]
     listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
-    hosts = [r"pypi\.", r"pythonhosted\.", r"index-url", r"anaconda\.org"]
+    hosts = [r"pypi\.", r"pythonhosted\.", r"index-url", r"anaconda\.org", r"npmjs\."]
     tied = re.compile(r"(?<![\w.~}])/(?:home|root|work|opt)/|" + "|".join(hosts))
     found = []
     for name in filter(None, listed.stdout.split("\0")):
         path = ROOT / name
         if path == Path(__file__) or path.suffix in {".npz", ".png"} or not path.is_file():
+            continue
+        if path.name == "viz-global.js":  # of others; its /home is the file system inside of it
             continue
         lines = path.read_text("utf-8").splitlines()
         found += [f"{name}:{number}" for number, line in enumerate(lines, 1) if tied.search(line)]

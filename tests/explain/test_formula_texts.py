@@ -76,7 +76,9 @@ def test_statement_and_what_is_passed_on_are_written_with_the_names_given() -> N
     vertex = _vertex(_X * _Y)
     assert statement(vertex, ["X", "s"], "Z") == r"Z = X \odot s"
     assert passed(vertex, 0, ["X", "s"], "Z", "g") == r"g \odot s"
-    assert passed(vertex, 1, ["X", "s"], "Z", "g") == r"\sum_{\text{axis 0}} \left( g \odot X \right)"
+    assert (
+        passed(vertex, 1, ["X", "s"], "Z", "g") == r"\sum_{\text{axis 0}} \left( g \odot X \right)"
+    )
     assert local_factor(vertex, 1, ["X", "s"], "Z") == "X"
     assert in_words(vertex, 1) == ""
     assert in_words(_vertex(_X.sum()), 0) == "repeated along the summed axes"
@@ -145,7 +147,13 @@ def softplus() -> Iterator[Any]:
 
 def test_an_own_primitive_gets_a_formula(softplus: Any) -> None:
     rule = (r"\frac{$g}{1 + e^{-$0}}", "$g * sigmoid($0)")
-    formula(softplus.name, latex=r"\ln(1 + e^{$0})", numpy="np.logaddexp(0, $0)", rules=[rule], helpers=["sigmoid"])
+    formula(
+        softplus.name,
+        latex=r"\ln(1 + e^{$0})",
+        numpy="np.logaddexp(0, $0)",
+        rules=[rule],
+        helpers=["sigmoid"],
+    )
     vertex = _vertex(softplus(_X))
     assert statement(vertex, ["x"], "y") == r"y = \ln(1 + e^{x})"
     assert passed(vertex, 0, ["x"], "y", "g") == r"\frac{g}{1 + e^{-x}}"
@@ -156,9 +164,18 @@ def test_an_own_primitive_gets_a_formula(softplus: Any) -> None:
 
 def test_settings_and_functions_may_stand_in_a_formula_of_ones_own() -> None:
     name = "scaled_of_the_tests"
-    scaled = tc.primitive(name, lambda x, *, by_number: by_number * x, (lambda g, ans, x, *, by_number: g * by_number,))
+    scaled = tc.primitive(
+        name,
+        lambda x, *, by_number: by_number * x,
+        (lambda g, ans, x, *, by_number: g * by_number,),
+    )
     try:
-        formula(name, latex=lambda op: r"${by_number} \, $0", numpy="${by_number} * $0", rules=[Rule(r"${by_number} \, $g", "$g * ${by_number}", "${by_number}")])
+        formula(
+            name,
+            latex=lambda op: r"${by_number} \, $0",
+            numpy="${by_number} * $0",
+            rules=[Rule(r"${by_number} \, $g", "$g * ${by_number}", "${by_number}")],
+        )
         vertex = _vertex(scaled(_X, by_number=3))
         assert statement(vertex, ["x"], "y") == r"y = 3 \, x"
         assert local_factor(vertex, 0, ["x"], "y") == "3"
@@ -170,7 +187,12 @@ def test_any_number_of_arguments_takes_one_rule() -> None:
     name = "total_of_the_tests"
     total = tc.primitive(name, lambda *xs: sum(xs), registry_every(lambda i, g, ans, *xs: g))
     try:
-        formula(name, latex=lambda op: " + ".join(f"${i}" for i in range(len(op.shapes))), numpy="np.add($0, $1)", rules=every(lambda i: Rule("$g", "$g", "1")))
+        formula(
+            name,
+            latex=lambda op: " + ".join(f"${i}" for i in range(len(op.shapes))),
+            numpy="np.add($0, $1)",
+            rules=every(lambda i: Rule("$g", "$g", "1")),
+        )
         assert statement(_vertex(total(_X, _X)), ["a", "b"], "c") == "c = a + b"
         with pytest.raises(DtypeError, match="any number of arguments"):
             formula(name, latex="$0", numpy="$0", rules=[("$g", "$g")])
@@ -187,7 +209,9 @@ def test_a_function_that_returns_an_unknown_placeholder_is_named(softplus: Any) 
 
 
 def test_a_formula_that_is_wrong_is_no_silent_page(softplus: Any) -> None:
-    formula(softplus.name, latex=r"\ln(1 + e^{$0})", numpy="np.logaddexp(0, $0)", rules=[("$g", "$g")])
+    formula(
+        softplus.name, latex=r"\ln(1 + e^{$0})", numpy="np.logaddexp(0, $0)", rules=[("$g", "$g")]
+    )
     with pytest.raises(GraphError):
         derive(softplus(_X).sum())
 
@@ -221,7 +245,9 @@ _RIGHT: dict[str, Any] = {"latex": "$0", "numpy": "$0", "rules": [("$g", "$g")]}
         ({"helpers": "im2col"}, DtypeError, "helpers"),
     ],
 )  # fmt: skip
-def test_a_wrong_formula_is_refused_and_changes_nothing(softplus: Any, changes: dict[str, Any], error: type, message: str) -> None:
+def test_a_wrong_formula_is_refused_and_changes_nothing(
+    softplus: Any, changes: dict[str, Any], error: type, message: str
+) -> None:
     before = dict(FORMULAS)
     with pytest.raises(error, match=message):
         formula(**{"name": softplus.name, **_RIGHT, **changes})

@@ -192,7 +192,9 @@ def test_latex_is_understood(case: Case) -> None:
 
 
 @pytest.mark.parametrize(
-    "helper", [h for _, h in inspect.getmembers(_standalone, inspect.isfunction)], ids=lambda h: h.__name__
+    "helper",
+    [h for _, h in inspect.getmembers(_standalone, inspect.isfunction)],
+    ids=lambda h: h.__name__,
 )
 def test_helpers_stand_alone_and_say_what_they_do(helper: Any) -> None:
     source = inspect.getsource(helper)

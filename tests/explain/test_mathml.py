@@ -286,10 +286,19 @@ def test_a_browser_lays_formulas_out_as_mathematics(browser: Browser, tmp_path: 
     above, below = box(fraction, "mfrac > :first-child"), box(fraction, "mfrac > :last-child")
     assert above["bottom"] <= below["top"]
     large, small = of(r"\sum_{n=1}", True), of(r"\sum_{n=1}", False)
-    assert box(large, "munderover > :nth-child(2)")["top"] >= box(large, "munderover > mo")["bottom"] - 4
-    assert box(small, "munderover > :nth-child(2)")["left"] >= box(small, "munderover > mo")["right"] - 1
+    assert (
+        box(large, "munderover > :nth-child(2)")["top"]
+        >= box(large, "munderover > mo")["bottom"] - 4
+    )
+    assert (
+        box(small, "munderover > :nth-child(2)")["left"]
+        >= box(small, "munderover > mo")["right"] - 1
+    )
     shapes = of(r"\underset{5", True)
-    assert box(shapes, "munder > :last-child")["top"] >= box(shapes, "munder > :first-child")["bottom"] - 4
+    assert (
+        box(shapes, "munder > :last-child")["top"]
+        >= box(shapes, "munder > :first-child")["bottom"] - 4
+    )
     cases = of(r"\begin{cases}", True)
     assert box(cases, "mtr:first-child > mtd:last-child")["left"] == pytest.approx(
         box(cases, "mtr:last-child > mtd:last-child")["left"]
