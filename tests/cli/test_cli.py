@@ -192,3 +192,13 @@ def test_impossible_options_are_refused_by_the_parser(capsys, arguments):
     with pytest.raises(SystemExit) as stop:
         main(arguments)
     assert stop.value.code == 2
+
+
+@pytest.mark.parametrize("command", ["demo", "train"])
+def test_a_file_in_the_place_of_the_output_folder(capsys, tmp_path, command):
+    taken = tmp_path / "taken"
+    taken.write_text("mine")
+    status, _, err = run(capsys, command, "--epochs", "1", "--out", str(taken))
+    assert status != 0
+    assert "is a file, expected a folder" in err
+    assert taken.read_text() == "mine"

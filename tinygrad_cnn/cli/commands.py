@@ -18,14 +18,13 @@ from ..data.image_folder import decoded
 from ..errors import ArgumentError, ShapeError
 from ..random import manual_seed
 from ..typing import Array
-from .files import Trained, load, save
+from .files import Trained, load, output_folder, save
 
 _DATA_SETS = {"mnist": data.MNIST, "fashion-mnist": data.FashionMNIST, "cifar10": data.CIFAR10}
 
 
 def train(arguments: argparse.Namespace) -> int:
     """Train a model on a data set and keep its best weights."""
-    folder = Path(arguments.out)
     learn, validate = _datasets(arguments)
     channels, height, width = learn.images.shape[1:]
     manual_seed(arguments.seed)
@@ -45,7 +44,7 @@ def train(arguments: argparse.Namespace) -> int:
             f"the model {arguments.model!r} does not fit images of {height}x{width}, choose"
             f" another --model of {', '.join(models.model_names())}: {error}"
         ) from None
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = output_folder(arguments.out)
     normalize = data.Normalize(trained.mean, trained.std)
     steps = data.DataLoader(
         learn, arguments.batch_size, shuffle=True, transform=normalize, seed=arguments.seed

@@ -15,7 +15,7 @@ from .._files import write_text
 from ..check.gradcheck import relative_error
 from ..random import manual_seed
 from ..typing import Array
-from .files import Trained, save
+from .files import Trained, output_folder, save
 
 _COMPARED_IMAGES = 8
 _SAMPLE = 25
@@ -23,8 +23,7 @@ _SAMPLE = 25
 
 def demo(arguments: argparse.Namespace) -> int:
     """Run the demonstration; the exit status is 1 if the gradients do not agree."""
-    folder = Path(arguments.out)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = output_folder(arguments.out)
     manual_seed(arguments.seed)
     training, held_out = data.Digits("train"), data.Digits("test")
     model = models.DigitsNet()
@@ -120,10 +119,10 @@ def _look_inside(model: nn.Module, images: Array, labels: Array, folder: Path) -
     loss = functional.cross_entropy(model(images), labels)
     derivation = explain.derive(loss, model)
     print(f"The derived NumPy code agrees with autograd to {derivation.error:.1e}.")
-    one = functional.cross_entropy(model(images[:1]), labels[:1])
+    loss = functional.cross_entropy(model(images[:1]), labels[:1])
     written = [
-        draw.graph(one).html(folder / "graph.html"),
-        draw.stepper(one, folder / "stepper.html"),
+        draw.graph(loss, backward=True).html(folder / "graph.html"),
+        draw.stepper(loss, folder / "stepper.html"),
         draw.conv_demo(next(model.children()), images[0], folder / "convolution.html"),
         derivation.html(folder / "derivation.html"),
         write_text(folder / "derivation.py", derivation.numpy()),
@@ -135,7 +134,7 @@ def _look_inside(model: nn.Module, images: Array, labels: Array, folder: Path) -
 def _say_what_is_next(folder: Path) -> None:
     print(f"""
 Open      {folder}/stepper.html      the network, one step at a time: press the arrow keys
-          {folder}/report.html       the training run: curves, mistakes, filters (needs matplotlib)
+          {folder}/report.html       the training run: curves, mistakes, filters
           {folder}/derivation.html   the chain rule of this network, line by line
           {folder}/derivation.py     the same as NumPy code that needs nothing else
           {folder}/convolution.html  its first convolution, number by number

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .. import models, nn
-from ..errors import CheckpointError
+from ..errors import ArgumentError, CheckpointError
 from ..train._files import save_arrays
 
 _ABOUT = "about"  # the entry of the archive that holds everything but the weights
@@ -66,3 +66,16 @@ def load(path: str | Path) -> Trained:
     for name in ("classes", "size", "mean", "std"):
         about[name] = tuple(about[name])
     return Trained(model, **about)
+
+
+def output_folder(path: str) -> Path:
+    """The folder to write to, made where it does not exist.
+
+    Raises:
+        ArgumentError: there is a file of that name.
+    """
+    folder = Path(path)
+    if folder.exists() and not folder.is_dir():
+        raise ArgumentError(f"--out {path}: that is a file, expected a folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
