@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001  (shapes are written with a multiplication sign)
 """The frame of the self-contained pages, and how arrays come into them."""
 
 from __future__ import annotations
@@ -70,6 +71,11 @@ def test_a_script_that_would_end_its_element_is_refused():
         page("", "", scripts=["x = '</SCRIPT>'"])
     with pytest.raises(ArgumentError, match="a style of the page contains </style"):
         page("", "", styles=["/* </style> */"])
+
+
+def test_only_a_page_with_scripts_needs_them():
+    assert "<noscript>" not in page("", "<p></p>")
+    assert page("", "<p></p>", scripts=["go();"]).count("<noscript>This page needs") == 1
 
 
 def test_nothing_may_be_fetched():
@@ -156,7 +162,7 @@ def test_not_finite_elements_are_marked_even_in_a_mean():
 def test_large_matrices_are_averaged_in_blocks():
     x = np.arange(100.0 * 50).reshape(100, 50)
     found = payload(x, side=48)
-    assert found["note"] == "each cell is the mean of 3 x 2"
+    assert found["note"] == "each cell is the mean of 3 × 2"
     pixels = levels(found["heat"])
     assert pixels.shape == (34, 25)
     assert pixels[0, 0] == round(x[:3, :2].mean() / x.max() * 252)
@@ -172,10 +178,10 @@ def test_a_vector_is_a_strip():
 @pytest.mark.parametrize(
     ("shape", "note"),
     [
-        ((32, 3, 28, 28), "shown: [0, :]; each cell is the mean of 2 x 2"),
+        ((32, 3, 28, 28), "shown: [0, :]; each cell is the mean of 2 × 2"),
         ((6, 1, 5, 5), ""),
-        ((64, 32, 32), "shown: [:16]; each cell is the mean of 3 x 3"),
-        ((2, 3, 4, 30, 30), "shown: [0, 0, :]; each cell is the mean of 2 x 2"),
+        ((64, 32, 32), "shown: [:16]; each cell is the mean of 3 × 3"),
+        ((2, 3, 4, 30, 30), "shown: [0, 0, :]; each cell is the mean of 2 × 2"),
         ((1, 1, 20, 20), ""),
     ],
 )

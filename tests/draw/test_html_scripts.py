@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001  (shapes are written with a multiplication sign)
 """What the pages' shared scripts do in a browser, and that the browser of the tests is strict."""
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def test_small_arrays_are_tables_of_numbers(opened):
 
 
 def test_an_empty_array_says_so(opened):
-    assert opened(np.empty((0, 3))).text("figure") == "no elements\n0 x 3 · float64"
+    assert opened(np.empty((0, 3))).text("figure") == "no elements\n0 × 3 · float64"
 
 
 def test_large_arrays_are_heat_maps(opened):
@@ -66,7 +67,15 @@ def test_large_arrays_are_heat_maps(opened):
     assert high[0] > high[2]  # orange
     assert np.abs(zero - 247).max() <= 1
     assert found[3, :3].tolist() == [176, 23, 143]
-    assert browser.text("figcaption") == "1 x 4 · float64 · min -1 · mean 0 · max 1 · 1 NaN"
+    assert browser.text("figcaption") == "1 × 4 · float64 · min -1 · mean 0 · max 1 · 1 NaN"
+
+
+def test_strips_can_be_seen(opened):
+    browser = opened(np.arange(600.0)[:, None], np.arange(600.0)[None], limit=0, side=600)
+    sizes = "[...document.querySelectorAll('canvas')].map(c => [c.offsetWidth, c.offsetHeight])"
+    (across, high), (wide, down) = browser.js(sizes)
+    assert across == down == 12
+    assert high == wide == 1200
 
 
 def test_labels_are_text(browser, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 import numpy as np
@@ -48,6 +49,7 @@ def test_the_backward_pass_is_blank(solved):
     assert exercise.html().count('<mo lspace="0" rspace="0">?</mo>') == 8
     assert "dscores = (p" not in exercise.markdown() + exercise.html()
     assert exercise._repr_latex_() == exercise.latex()
+    assert repr(exercise) == "<Exercise: 8 of 14 equations are blank>"
 
 
 def test_the_page_can_be_written(solved, tmp_path):
@@ -248,9 +250,16 @@ def test_a_value_of_the_forward_pass_is_compared():
         ),
         ("dh = dscores @ W2.T", "dh = dscores @ W2", "(shapes: dscores (5, 3), W2 (10, 3))"),
         ("dh = dscores @ W2.T", "w = W2.t\n    dh = dscores @ w", "no attribute 't'"),
-        ("dh = dscores @ W2.T", "dh = [1, [2]]", "it is a list, expected numbers of shape (5, 10)"),
+        (
+            "dh = dscores @ W2.T",
+            "dh = [1, [2]]",
+            "it is a list, expected real numbers of shape (5, 10)",
+        ),
         ("dh = dscores @ W2.T", "dh = None", "it is a NoneType"),
         ("dh = dscores @ W2.T", "dh = 'W2'", "it is a str"),
+        ("dh = dscores @ W2.T", "dh = dscores @ W2.T + 0j", "it is an array of complex128"),
+        ("dh = dscores @ W2.T", "dh = np.array([None])", "it is an array of object"),
+        ("dh = dscores @ W2.T", "dh = exit()", "SystemExit: None"),
     ],
 )
 def test_an_error_is_told_with_its_line_and_costs_one_blank(solved, right, wrong, message):
@@ -272,7 +281,8 @@ def test_a_syntax_error_is_told(solved):
     report = exercise.check(replaced(source, ("dW1 = X.T @ dz", "dW1 = X.T @ (dz")))
     assert not report.ok
     assert re.search(r"line \d+, .*: SyntaxError: '\(' was never closed", report.notes[0])
-    assert set(outcomes(report).values()) == {"open"}
+    assert set(outcomes(report).values()) == {"not checked"}
+    assert "nothing was filled in" not in str(report)
 
 
 @pytest.mark.parametrize(
@@ -281,6 +291,11 @@ def test_a_syntax_error_is_told(solved):
         ("import nowhere_at_all\ndef loss_and_gradients(): pass", "ModuleNotFoundError"),
         ("def loss_and_gradients(X): return X", "TypeError"),
         ("x = 1", "no function loss_and_gradients"),
+        ("X.T @ dz", "pass a mapping, such as {'dW1': 'an expression'}"),
+        ("def loss_and_gradients(X, y, W1, b1, W2, b2): raise SystemExit", "SystemExit"),
+        ("raise SystemExit('enough')", "no function loss_and_gradients"),
+        (functools.partial(exit, 1), "positional argument"),
+        (lambda *_: exit(3), "SystemExit: 3"),
         ("def loss_and_gradients(X, y, W1, b1, W2, b2): return 3", "expected the loss and a dict"),
         ("def loss_and_gradients(X, y, W1, b1, W2, b2): return 1 / 0", "ZeroDivisionError"),
     ],
@@ -289,6 +304,8 @@ def test_an_answer_that_is_wrong_as_a_whole(solved, answer, message):
     report = solved[0].check(answer)
     assert not report.ok
     assert message in report.notes[0]
+    assert set(outcomes(report).values()) == {"not checked"}
+    assert "not checked" in str(report)
 
 
 def test_errors_in_expressions(solved):
@@ -300,8 +317,18 @@ def test_errors_in_expressions(solved):
     assert "NameError: name 'dW1'" in later["dscores"].why
 
 
+def test_the_first_error_is_told(solved):
+    exercise, source = solved
+    report = exercise.check(replaced(source, ("dW1 = X.T @ dz", "raise SystemExit")))
+    assert [note.partition(", ")[2] for note in report.notes] == ["raise SystemExit: SystemExit"]
+    assert outcomes(report) == {"dW1": "not checked"}
+
+
 def test_what_is_no_answer(solved, tmp_path):
     exercise, _ = solved
+    for twice in ({"dW1": "1", "W1": "2"}, {14: "1", "dW1": "1"}):
+        with pytest.raises(ArgumentError, match="are one blank"):
+            exercise.check(twice)
     with pytest.raises(DtypeError, match="got int; expected a function"):
         exercise.check(3)
     with pytest.raises(ArgumentError, match=r"'dW9' is no blank; the blanks are p \(7\)"):

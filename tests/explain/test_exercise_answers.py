@@ -115,6 +115,15 @@ def test_what_is_left_out_is_open(solved):
     assert set(outcomes(solved[0].check({"W1": "..."})).values()) == {"open"}
 
 
+def test_an_entry_may_be_an_assignment_and_an_empty_one_is_open(solved):
+    check = solved[0].check
+    assert check({"dW1": "dW1 = X.T @ dz"})["dW1"].outcome == "right"
+    assert "expected an expression, or dW1 =" in check({"dW1": "dW2 = X.T @ dz"})["dW1"].why
+    for nothing in ("", "  ", "# later", "..."):
+        assert check({"dW1": nothing})["dW1"].outcome == "open"
+    assert check({"dW1": "exit()"})["dW1"].why == "exit(): SystemExit: None"
+
+
 def test_an_intermediate_value_may_be_asked_for():
     x = tc.tensor([1.0, 2.0, 4.0], requires_grad=True)
     h = tc.exp(x)

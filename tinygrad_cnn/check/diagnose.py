@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..typing import Array
-from ._compare import error, same
+from ._compare import error, not_finite, same
 from ._doctor.claims import Claim, Hypothesis
 from ._doctor.hypotheses import HYPOTHESES
 from ._doctor.others import Others
@@ -102,10 +102,11 @@ def _manners(subject: Subject, view: View) -> Iterator[Finding]:
 
 
 def _repeats(one: Array, other: Array) -> bool:
-    nan = np.isnan(one)
-    if one.shape != other.shape or not np.array_equal(nan, np.isnan(other)):
+    finite = np.isfinite(one)
+    if one.shape != other.shape or not np.array_equal(finite, np.isfinite(other)):
         return False
-    return same(one[~nan], other[~nan], 1e-12)
+    undefined = np.array_equal(one[~finite], other[~finite], equal_nan=True)
+    return undefined and same(one[finite], other[finite], 1e-12)
 
 
 def _equal(one: Array, other: Array) -> bool:
@@ -155,13 +156,17 @@ def _differences_agree(subject: Subject, view: View, name: str, step: float = 1e
 
 def _explain(view: View, name: str, others: Others) -> Iterator[Finding]:
     """The causes of one wrong gradient: the simplest that holds on other numbers too."""
+    hand, right = view.hand[name], view.right[name]
+    undefined = not_finite(hand, right)
+    if undefined and not view.only_at_kinks(name):
+        yield _finding(view, name, "not_finite", undefined)
+        return
     for hypothesis in HYPOTHESES:
         for claim in hypothesis(view, name):
             if _holds_elsewhere(claim, hypothesis, name, others):
                 for cause in claim.causes:
                     yield _finding(view, name, cause, claim.evidence)
                 return
-    hand, right = view.hand[name], view.right[name]
     if hand.shape != right.shape:
         evidence = f"it has shape {hand.shape}, the input {right.shape}"
         yield _finding(view, name, "wrong_shape", evidence)

@@ -119,7 +119,8 @@ def first_wrong(hand: Array, right: Array, tolerance: float) -> tuple[Element, .
     if hand.shape != right.shape:
         return ()
     limit = tolerance * max(float(np.abs(right).max(initial=0.0)), 1e-300)
-    wrong = np.argwhere(~(np.abs(hand - right) <= limit))[:_SHOWN_ELEMENTS]
+    with np.errstate(invalid="ignore"):  # of two infinities
+        wrong = np.argwhere(~(np.abs(hand - right) <= limit))[:_SHOWN_ELEMENTS]
     return tuple(
         Element(tuple(map(int, i)), float(hand[tuple(i)]), float(right[tuple(i)])) for i in wrong
     )
@@ -129,11 +130,12 @@ def error_map(hand: Array, right: Array) -> str:
     """The slice with the largest difference: ``#`` above a tenth of it, ``+`` less, ``.`` none."""
     if hand.shape != right.shape or hand.ndim == 0:
         return ""
-    difference = np.abs(hand - right)
+    with np.errstate(invalid="ignore"):
+        difference = np.where(hand == right, 0.0, np.abs(hand - right))
     difference[~np.isfinite(difference)] = np.inf
     worst = np.unravel_index(int(np.argmax(difference)), difference.shape)
     plane = np.atleast_2d(difference[worst[:-2]])[:_MAP_SIZE, : 4 * _MAP_SIZE]
-    top = float(difference.max())
+    top = float(difference.max(initial=0.0, where=np.isfinite(difference)))
     marks = np.where(plane > 0.1 * top, "#", np.where(plane > 1e-9 * top, "+", "."))
     lines = ["".join(row) for row in marks]
     where = "".join(f"{int(i)}, " for i in worst[:-2])

@@ -27,9 +27,9 @@ from ..typing import Array
 from . import _standalone
 from ._lines import Program
 from ._source import FUNCTION
-from ._watch import Attempt, Watch, copied, loaded, said, shapes, watched
+from ._watch import FAILURES, Attempt, Watch, copied, loaded, said, shapes, watched
 
-__all__ = ["Answer", "Attempt", "Entries", "Steps", "numbers", "read_answer"]
+__all__ = ["Answer", "Attempt", "Entries", "Steps", "kind_of", "numbers", "read_answer"]
 
 Values = Mapping[str, Any]
 
@@ -60,13 +60,18 @@ class Steps:
         later = {*self._lines} - {*self._earlier(target)}
         return {name: value for name, value in values.items() if name not in later}
 
-    def exchanges(self, target: str, values: Values) -> Iterator[tuple[str, str]]:
-        """Pairs of a name that an equation uses and another of the same shape before it."""
+    def exchanges(self, target: str, values: Values) -> Iterator[tuple[str, str, Values]]:
+        """Names that an equation uses, others of the same shape before it (or 1) in their place.
+
+        With each pair the values that are so.
+        """
         known = {n: v for n, v in self.before(target, values).items() if isinstance(v, np.ndarray)}
         used = [name for name in known if name in self._lines[target].co_names]
         for one, other in product(used, known):
             if one != other and known[one].shape == known[other].shape:
-                yield one, other
+                yield one, other, {**values, one: known[other]}
+        for one in used:
+            yield one, "1", {**values, one: np.ones_like(known[one])}
 
     def value(self, target: str, values: Values) -> Any:
         """The right side of an equation, given all that it uses."""
@@ -112,16 +117,30 @@ class Entries(Answer):
                 found.values[target] = entry
                 continue
             space = {n: copied(v) for n, v in self._steps.before(target, right).items()}
+            code = None
             try:
-                code = ast.parse(entry.strip(), "<answer>", "eval")
+                code = _expression(entry.strip(), target)
                 with np.errstate(all="ignore"):
                     found.values[target] = eval(compile(code, "<answer>", "eval"), dict(space))
-            except Exception as error:
-                names = [] if isinstance(error, SyntaxError) else loaded(code)
+            except FAILURES as error:
+                names = [] if code is None else loaded(code)
                 found.errors[target] = (
                     f"{entry.strip()}: {said(error)}{shapes(error, names, space)}"
                 )
         return found
+
+
+def _expression(text: str, target: str) -> ast.Expression:
+    """An expression, or the right side of an assignment to the target; nothing is a blank."""
+    body = ast.parse(text or "...", "<answer>").body
+    match body:
+        case []:  # a comment
+            return _expression("", target)
+        case [ast.Expr(value=value)]:
+            return ast.Expression(value)
+        case [ast.Assign(targets=[ast.Name(id=name)], value=value)] if name == target:
+            return ast.Expression(value)
+    raise SyntaxError(f"expected an expression, or {target} = an expression")
 
 
 class _Function(Answer):
@@ -169,7 +188,7 @@ class Called(_Function):
         try:
             with np.errstate(all="ignore"):
                 result = self._function(*self._arguments(right))
-        except Exception as error:
+        except FAILURES as error:
             found.general = said(error)
         else:
             self._take(result, found, right)
@@ -200,7 +219,10 @@ class Written(_Function):
         functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
         wanted = [node for node in functions if node.name == FUNCTION] or functions[-1:]
         if not wanted:
-            self._broken = f"there is no function {FUNCTION} in it"
+            self._broken = (
+                f"there is no function {FUNCTION} in it; for single equations pass a mapping, such"
+                f" as {{{self._targets[-1]!r}: 'an expression'}}"
+            )
             return None
         [function] = wanted[-1:]
         function.decorator_list = []
@@ -220,7 +242,7 @@ class Written(_Function):
             with np.errstate(all="ignore"):
                 exec(self._code, space)
                 result = space[self._name](*self._arguments(right))
-        except Exception as error:
+        except FAILURES as error:
             return Attempt(watch.found.values, watch.found.errors, self._where(error))
         if not watch.lost:
             self._take(result, watch.found, right)
@@ -243,6 +265,13 @@ def numbers(value: Any) -> Array | None:
     except (TinygradCnnError, ValueError):  # an object, or a ragged list
         return None
     return found if found.dtype.kind in "biuf" else None
+
+
+def kind_of(value: Any) -> str:
+    """What was given in the place of real numbers: ``a list``, ``an array of complex128``."""
+    if isinstance(value, np.ndarray | np.generic):
+        return f"an array of {value.dtype}" if np.ndim(value) else f"a {value.dtype}"
+    return f"a {type(value).__name__}"
 
 
 def _equal(value: Any, right: Any) -> bool:

@@ -12,6 +12,7 @@ from .._core.tensor import Tensor
 from .._graph import Recording, Vertex
 from ..check import Finding, diagnose
 from ..check._compare import same
+from ..check._edits.edit import said
 from ..ops import sum
 from ..typing import Array
 from ._answers import Answer, Steps, numbers
@@ -20,6 +21,8 @@ from ._replay import replay
 
 __all__ = ["Examiner"]
 
+# Causes of which the right equation with another value in it is the clearest evidence.
+_OTHER_VALUE = ("wrong_mask", "wrong_saved_value")
 _FAILURES = (ArithmeticError, AttributeError, LookupError, NameError, TypeError, ValueError)
 
 
@@ -45,6 +48,7 @@ class Examiner:
         self._values = {  # the name of the value of a vertex
             program.vertices[symbol]: symbol.code for symbol in values if symbol in program.vertices
         }
+        self._called = _called(program)
         gradients = [line.target for line in program.lines("backward")]
         self._by = {  # by the name of a gradient what it is the gradient by
             symbol.code: vertex
@@ -67,11 +71,11 @@ class Examiner:
         groups += [({self._values[self._by[name]]: self._by[name]}, [name]) for name in inside]
         for arguments, names in groups:
             for name, finding in self._diagnosed(arguments, names, wrong, answer):
-                yield name, self._better(name, wrong[name], finding)
+                yield name, self._in_words_of_the_page(name, wrong[name], finding)
         for name in wrong:
             if name not in self._by:
                 for finding in self._compared(name, wrong[name]):
-                    yield name, self._better(name, wrong[name], finding)
+                    yield name, self._in_words_of_the_page(name, wrong[name], finding)
 
     def _is_variable(self, vertex: Vertex) -> bool:
         return not vertex.operation and vertex.spec.dtype.kind == "f"
@@ -118,16 +122,28 @@ class Examiner:
             for name in names if finding.input is None else [gradient_of[finding.input]]:
                 yield name, finding
 
-    def _better(self, name: str, value: Array, finding: Finding) -> Finding:
-        """Where the doctor is at a loss: whether another value stands in the right equation."""
-        if finding.cause != "unknown":
-            return finding
-        for used, other in self._steps.exchanges(name, self._right):
-            changed = {**self._right, used: self._right[other]}
-            if same(value, np.asarray(self._steps.value(name, changed))):
-                evidence = f"with {other} in the place of {used} the equation gives these numbers"
-                return replace(finding, cause="wrong_saved_value", evidence=evidence)
-        return finding
+    def _in_words_of_the_page(self, name: str, value: Array, finding: Finding) -> Finding:
+        """Another value that stands in the right equation, or operations as the page calls them."""
+        if finding.cause in ("unknown", *_OTHER_VALUE):
+            cause = finding.cause if finding.cause in _OTHER_VALUE else "wrong_saved_value"
+            for used, other, changed in self._steps.exchanges(name, self._right):
+                if self._gives(name, changed, value):
+                    evidence = (
+                        f"with {other} in the place of {used} the equation gives your numbers"
+                    )
+                    return replace(finding, cause=cause, evidence=evidence)
+        evidence = finding.evidence
+        for operation, called in self._called.items():
+            for text in (f"the result of {operation}", operation):
+                evidence = evidence.replace(text, called)
+        return replace(finding, evidence=evidence)
+
+    def _gives(self, name: str, values: Mapping[str, Any], value: Array) -> bool:
+        """Whether an equation has this result; with indices of something else it may have none."""
+        try:
+            return same(value, np.asarray(self._steps.value(name, values)))
+        except _FAILURES:
+            return False
 
     def _compared(self, name: str, value: Array) -> Iterator[Finding]:
         """A helper value, which is no gradient by anything recorded: as that of a linear function.
@@ -140,6 +156,27 @@ class Examiner:
         found = diagnose(lambda x: sum(x * right), {variable: x}, {variable: value})
         for finding in found.findings:
             yield replace(finding, math="")
+
+
+def _called(program: Program) -> dict[str, str]:
+    """For the operations of the recording, as the doctor names them, the names on the page.
+
+    The longest first, of which others may be a part. What several equations compute has none.
+    """
+    found: dict[str, str] = {}
+    several = set()
+    for number, line in enumerate(program.lines("forward"), 1):
+        vertex = program.vertices.get(line.target)
+        if vertex is None or vertex.node is None or not vertex.operation:
+            continue
+        operation = said(vertex.node)
+        if "(" not in operation:  # a mere word, which may be part of others
+            continue
+        if operation in found:
+            several.add(operation)
+        found[operation] = f"{line.target.code} of equation ({number})"
+    texts = sorted(found.keys() - several, key=len, reverse=True)
+    return {operation: found[operation] for operation in texts}
 
 
 def _works(function: Any, arrays: Mapping[str, Array]) -> bool:

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Attempt", "Watch", "copied", "loaded", "said", "shapes", "watched"]
+__all__ = ["FAILURES", "Attempt", "Watch", "copied", "loaded", "said", "shapes", "watched"]
 
 Values = Mapping[str, Any]
+# What somebody's code may raise; an interrupt from the keyboard is none of it.
+FAILURES = (Exception, SystemExit)
 
 
 @dataclass
@@ -35,7 +37,10 @@ class Watch:
     Attributes:
         found: what it has reported.
         lost: whether it did not come to its end.
+        failures: what it catches.
     """
+
+    failures = FAILURES
 
     def __init__(self, right: Values, where: Callable[[BaseException], str]) -> None:
         self.found, self.lost = Attempt(), False
@@ -50,7 +55,7 @@ class Watch:
 
     def failed(
         self,
-        error: Exception,
+        error: BaseException,
         targets: Sequence[str],
         others: Sequence[str],
         used: Sequence[str],
@@ -66,7 +71,8 @@ class Watch:
         for name in others:
             self._missing.setdefault(name, message)
         if not targets and not others:
-            self.lost, self.found.general = True, message
+            self.lost = True
+            self.found.general = self.found.general or message  # others follow from the first
 
 
 def watched(body: Sequence[ast.stmt], targets: Sequence[str]) -> Iterator[ast.stmt]:
@@ -79,7 +85,9 @@ def watched(body: Sequence[ast.stmt], targets: Sequence[str]) -> Iterator[ast.st
         others = [name for name in names if name not in targets]
         used = loaded(statement)
         report = f"__watch__.failed(__error__, {own!r}, {others!r}, {used!r}, locals())"
-        [guarded] = ast.parse(f"try:\n    pass\nexcept Exception as __error__:\n    {report}").body
+        [guarded] = ast.parse(
+            f"try:\n    pass\nexcept __watch__.failures as __error__:\n    {report}"
+        ).body
         assert isinstance(guarded, ast.Try)
         guarded.body = [statement]
         yield guarded
@@ -130,7 +138,7 @@ def said(error: BaseException, line: int = 0, text: str = "") -> str:
     message = error.msg if isinstance(error, SyntaxError) else str(error)
     code = text.partition("  #")[0].strip()
     where = ", ".join(filter(None, (f"line {line}" if line else "", code)))
-    return f"{where}{': ' if where else ''}{type(error).__name__}: {message}"
+    return ": ".join(filter(None, (where, type(error).__name__, message)))
 
 
 def copied(value: Any) -> Any:

@@ -12,9 +12,10 @@ from ..errors import OutOfBoundsError
 
 __all__ = ["Assessment", "Verdict"]
 
-Outcome = Literal["right", "wrong", "error", "open", "not used"]
+Outcome = Literal["right", "wrong", "error", "open", "not used", "not checked"]
 _TONES: dict[Outcome, Tone] = {
     "right": "good", "wrong": "bad", "error": "bad", "open": "warn", "not used": "dim",
+    "not checked": "warn",
 }  # fmt: skip
 
 
@@ -27,7 +28,7 @@ class Verdict:
         target: the name on its left.
         outcome: ``"right"``, ``"wrong"``, ``"error"`` where no value could be computed, ``"open"``
             where nothing was filled in, ``"not used"`` where the gradients came out right without
-            it.
+            it, ``"not checked"`` where the answer as a whole failed before it; a note says how.
         why: in a few words.
         findings: what the doctor says of a wrong gradient.
     """

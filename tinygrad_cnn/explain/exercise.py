@@ -14,10 +14,10 @@ from .._arguments import whole
 from .._files import write_text
 from .._graph import Recording
 from ..check import Finding
-from ..check._compare import error, tolerance_for
+from ..check._compare import NOTHING, error, not_finite, tolerance_for
 from ..errors import ArgumentError, DtypeError
 from ..typing import Array
-from ._answers import Answer, Attempt, Entries, Steps, numbers, read_answer
+from ._answers import Answer, Attempt, Entries, Steps, kind_of, numbers, read_answer
 from ._examiner import Examiner
 from ._lines import Line, Program, Term
 from ._page import html_of
@@ -33,6 +33,7 @@ Blanks = Literal["backward", "gradients"] | int | Iterable[int]
 _BLANK = Term(r"\boxed{\quad ? \quad}", "...", {})
 _TITLE = "Exercise"
 _TASK = "Fill in what is missing."
+_NOTHING = "the right value is 0 up to rounding"
 _OTHER_CONVENTION = "up to rounding, or by another convention at ties and kinks"
 _HEAD = (
     "# Replace every ... and pass the function, or the name of this file, to exercise.check().\n"
@@ -72,6 +73,9 @@ class Exercise:
         self._steps = Steps(program)
         self._inputs = {symbol.code: _precise(array) for symbol, array in program.inputs.items()}
         self._right = self._steps.values(self._inputs, {})
+        gradients = [np.abs(self._right[t.target.code]) for t in program.lines("backward")]
+        # What is left where gradients cancel, as those by a bias before batch norm.
+        self._nothing = NOTHING * max((float(g.max(initial=0.0)) for g in gradients), default=0.0)
 
     # -- to hand out -------------------------------------------------------------------------
 
@@ -114,6 +118,9 @@ class Exercise:
     def _repr_latex_(self) -> str:
         return self.latex()
 
+    def __repr__(self) -> str:
+        return f"<Exercise: {len(self.blanks)} of {len(self._lines)} equations are blank>"
+
     def _blanked(self, note: str = "") -> Program:
         """The derivation with blanks; ``note`` stands beside each before what stood there."""
         sections, number = [], 0
@@ -144,7 +151,8 @@ class Exercise:
                 text, such as ``"X.T @ dscores"``. What the function returned will do as well.
 
         Raises:
-            ArgumentError: the file cannot be read, or the mapping names what is no blank.
+            ArgumentError: the file cannot be read, or the mapping names what is no blank or one
+                blank twice.
             DtypeError: the answer is none of these.
         """
         given = self._read(answer)
@@ -158,7 +166,7 @@ class Exercise:
         if isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[1], Mapping):
             answer = answer[1]
         if isinstance(answer, Mapping):
-            return Entries({self._target(k): v for k, v in answer.items()}, self._steps)
+            return Entries(self._entries(answer), self._steps)
         given = read_answer(answer, self._program)
         if given is None:
             raise DtypeError(
@@ -166,6 +174,16 @@ class Exercise:
                 " a .py file, or a mapping from equations to arrays or expressions"
             )
         return given
+
+    def _entries(self, answer: Mapping[Any, Any]) -> dict[str, Any]:
+        """The entries of a mapping by the left sides of their equations."""
+        keys: dict[str, Any] = {}
+        for key in answer:
+            target = self._target(key)
+            if target in keys:
+                raise ArgumentError(f"check: {keys[target]!r} and {key!r} are one blank; give one")
+            keys[target] = key
+        return {target: answer[key] for target, key in keys.items()}
 
     def _target(self, key: Any) -> str:
         """The left side of the equation that an entry of a mapping is about."""
@@ -187,14 +205,23 @@ class Exercise:
             return Verdict(number, target, "error", attempt.errors[target])
         value, right = attempt.values.get(target, ...), np.asarray(self._right[target])
         if value is ...:
+            if attempt.general and target not in attempt.values:
+                return Verdict(number, target, "not checked")
             return Verdict(number, target, "open", "nothing was filled in")
         found = numbers(value)
         if found is None:
-            why = f"it is a {type(value).__name__}, expected numbers of shape {right.shape}"
+            why = f"it is {kind_of(value)}, expected real numbers of shape {right.shape}"
             return Verdict(number, target, "error", why)
-        if error(found, right) <= tolerance_for(found):
-            return Verdict(number, target, "right")
+        note = _NOTHING if self._is_nothing(number, right) else ""
+        both = note and found.shape == right.shape and self._is_nothing(number, found)
+        if both or error(found, right) <= tolerance_for(found):
+            return Verdict(number, target, "right", note)
         return Verdict(number, target, "wrong", _difference(found, right))
+
+    def _is_nothing(self, number: int, value: Array) -> bool:
+        """Whether a value of the backward pass is but the rounding of others."""
+        backward = number > len(self._program.lines("forward"))
+        return backward and bool(np.all(np.abs(value) <= self._nothing))
 
     def _explain(self, verdicts: dict[int, Verdict], attempt: Attempt, given: Answer) -> None:
         """Add to the wrong gradients what the doctor says."""
@@ -207,9 +234,11 @@ class Exercise:
             findings[target].append(finding)
         for target, found in findings.items():
             verdict = verdicts[wrong[target]]
-            causes = ", ".join(dict.fromkeys(finding.cause for finding in found))
+            causes = dict.fromkeys(finding.cause for finding in found)
+            if self._is_nothing(verdict.number, np.asarray(self._right[target])):
+                causes[_NOTHING] = None
             verdicts[wrong[target]] = (
-                replace(verdict, why=causes, findings=tuple(found))
+                replace(verdict, why=", ".join(causes), findings=tuple(found))
                 if found
                 else replace(verdict, outcome="right", why=_OTHER_CONVENTION)
             )
@@ -221,7 +250,7 @@ class Exercise:
         if not given.whole or not outputs <= right:
             return
         for number, verdict in verdicts.items():
-            if verdict.target not in attempt.values and verdict.outcome == "open":
+            if verdict.target not in attempt.values and verdict.outcome in ("open", "not checked"):
                 verdicts[number] = replace(verdict, outcome="not used", why="")
 
     def _notes(self, attempt: Attempt) -> Iterator[str]:
@@ -278,5 +307,8 @@ def _precise(array: Array) -> Array:
 def _difference(found: Array, right: Array) -> str:
     if found.shape != right.shape:
         return f"it has shape {found.shape}, expected {right.shape}"
+    undefined = not_finite(found, right)
+    if undefined:
+        return undefined
     differ = ~np.isclose(found, right, rtol=1e-6, atol=0.0)
     return f"{int(differ.sum())} of {right.size} elements differ"

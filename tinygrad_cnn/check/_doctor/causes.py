@@ -86,8 +86,10 @@ CAUSES: dict[str, Cause] = {
         "take a one-sided derivative, and smaller steps if these are differences",
     ),
     "precision": Cause("digits are lost", "compute in float64, and in a form that does not cancel"),
-    "wrong_shape": Cause(
-        "the numbers are right, the shape is not", "a gradient has the shape of its input"
+    "wrong_shape": Cause("the shape is wrong", "a gradient has the shape of its input"),
+    "not_finite": Cause(
+        "it is NaN or infinite where the gradient is finite",
+        "look for 0 / 0, 0 * inf, the logarithm of 0 and overflow on the way",
     ),
     "forward_differs": Cause(
         "it is right for the hand-written forward, which differs from the reference",

@@ -49,7 +49,7 @@ def proportional(view: View, name: str) -> Iterator[Claim]:
         yield claim("missing_path", "it is zero everywhere: nothing was passed on")
         return
     size = abs(constant)
-    if math.isclose(size, 1.0, rel_tol=1e-6):
+    if math.isclose(constant, -1.0, rel_tol=view.tolerance[name]):
         yield claim("sign", "minus the gradient agrees with autograd")
         return
     if size == 0.5 and view.has_two_equal_uses(name):
@@ -59,7 +59,8 @@ def proportional(view: View, name: str) -> Iterator[Claim]:
     # One number alone is a multiple of any other: only a constant with a meaning proves it.
     if cause == "scale" and meaning is None and right.size < 3:
         return
-    text = f"divided by {size:.6g}" + (f" ({meaning})" if meaning else "")
+    digits = 6 if abs(size - 1.0) > 1e-5 else 12  # enough to tell it from 1
+    text = f"divided by {size:.{digits}g}" + (f" ({meaning})" if meaning else "")
     signs: tuple[str, ...] = ("sign",) if constant < 0 else ()
     evidence = f"{text}{' and negated' if signs else ''}, it agrees with autograd"
     yield Claim((*signs, cause), evidence, f"{signs}{cause}")
@@ -103,7 +104,10 @@ def rearranged(view: View, name: str) -> Iterator[Claim]:
         return
     if same(hand.reshape(right.shape), right):
         swapped = hand.ndim == 4 and hand.swapaxes(-1, -2).shape == right.shape
-        evidence = f"reshaped from {hand.shape} to {right.shape}, it agrees with autograd"
+        evidence = (
+            f"the numbers are right: reshaped from {hand.shape} to {right.shape}, it agrees with"
+            " autograd"
+        )
         yield claim("rows_columns_swapped" if swapped else "wrong_shape", evidence)
 
 

@@ -12,6 +12,7 @@ from ..._core.backprop import local_gradients
 from ..._core.node import Node
 from ...typing import Array
 from .._compare import same
+from .._edits.edit import said
 from .._facts import DECISIONS
 from .claims import Claim, claim
 from .view import View
@@ -255,7 +256,7 @@ def other_value(view: View, name: str) -> Iterator[Claim]:
                 if gradients is None or same(gradients[name], view.right[name]):
                     continue
                 if same(view.hand[name], gradients[name], view.tolerance[name]):
-                    evidence = f"autograd gives your numbers if {node.primitive.name} uses {what}"
+                    evidence = f"autograd gives your numbers if {said(node)} uses {what}"
                     cause = (
                         "wrong_mask" if node.primitive.name in DECISIONS else "wrong_saved_value"
                     )

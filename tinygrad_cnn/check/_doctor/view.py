@@ -13,7 +13,7 @@ from ..._core.backprop import Local, local_gradients
 from ..._core.node import Node
 from ...errors import TinygradCnnError
 from ...typing import Array
-from .._compare import error, same, tolerance_for
+from .._compare import NOTHING, error, same, tolerance_for
 from .._edits.catalogue import Edit, edited_gradients, edits
 from .._edits.edit import is_operation, said, unsummed
 from .conventions import ranges
@@ -61,7 +61,7 @@ class View:
     def clean(self, gradient: Array) -> Array:
         """Zeros for what is nothing but the rounding of numbers that cancel."""
         gradient = np.asarray(gradient, np.float64)
-        nothing = np.abs(gradient).max(initial=0.0) <= 1e-13 * self.magnitude
+        nothing = np.abs(gradient).max(initial=0.0) <= NOTHING * self.magnitude
         return np.zeros_like(gradient) if nothing else gradient
 
     @cached_property
@@ -100,8 +100,21 @@ class View:
             *((low[place], high[place]) for low, high in self._ranges(0.0)), strict=True
         )
         hand, right = self.hand[name], self.right[name]
-        kinked = (np.min(lows, axis=0) < np.max(highs, axis=0)) | np.isnan(hand)
+        kinked = (np.min(lows, axis=0) < np.max(highs, axis=0)) | self._jumps(name, np.isnan(hand))
         return bool(kinked.any()) and same(hand[~kinked], right[~kinked], self.tolerance[name])
+
+    def _jumps(self, name: str, chosen: Array, step: float = 1e-7) -> Array:
+        """Which of the chosen elements have another right gradient on either side of the input."""
+        if not chosen.any():
+            return chosen
+        x = self.array(name)
+        towards = chosen * np.random.default_rng(0).standard_normal(x.shape)
+        one, other = (self.with_input(name, x + sign * step * towards) for sign in (1, -1))
+        if one is None or other is None:
+            return np.zeros_like(chosen)
+        difference = np.abs(one[name] - other[name])
+        scale = max(np.abs(side[name]).max(initial=0.0) for side in (one, other))
+        return np.asarray(chosen & (difference > 1e-3 * scale))
 
     def at_upstream(self, upstream: Array) -> Gradients:
         """The right gradients for another upstream gradient."""
@@ -225,9 +238,7 @@ class View:
         seen = [np.asarray(saved)]
         named = [(name, array) for name, array in self.situation.arrays.items()]
         named += [("the upstream gradient", self.trace.upstream)]
-        named += [
-            (f"the result of {n.primitive.name}", n.ans) for n in self.trace.nodes if n.primitive
-        ]
+        named += [(f"the result of {said(n)}", n.ans) for n in self.trace.nodes if n.primitive]
         for what, value in named:
             if np.shape(value) != shape or np.asarray(value).dtype.kind != "f":
                 continue

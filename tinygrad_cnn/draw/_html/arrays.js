@@ -14,7 +14,7 @@ function arrayElement(payload) {
 }
 
 function caption(payload) {
-  const parts = [payload.shape.join(" x ") || "scalar", payload.dtype];
+  const parts = [payload.shape.join(" × ") || "scalar", payload.dtype];
   if (payload.heat && payload.mean !== null) {
     for (const name of ["min", "mean", "max"]) parts.push(`${name} ${formatNumber(payload[name])}`);
   }
@@ -71,8 +71,9 @@ function heatMap({ heat, shape }) {
       + ` from ${formatNumber(heat.low)} to ${formatNumber(heat.high)}`,
   });
   const scale = Math.max(2, Math.floor(HEAT_SIDE / Math.max(rows, columns)));
-  canvas.style.width = `${columns * scale}px`;
-  canvas.style.height = `${Math.max(rows * scale, 12)}px`; // a strip must be seen
+  // a strip must be seen
+  canvas.style.width = `${Math.max(columns * scale, 12)}px`;
+  canvas.style.height = `${Math.max(rows * scale, 12)}px`;
   const colours = colourMap(`--${heat.scale}`, LEVELS);
   const context = canvas.getContext("2d");
   const image = context.createImageData(columns, rows);

@@ -39,14 +39,16 @@ _PAGE = """\
 {styles}</style>
 </head>
 <body>
-<noscript>This page needs JavaScript. It is all in this file: nothing is fetched.</noscript>
-{body}
+{noscript}{body}
 <script type="application/json" id="data">{data}</script>
 <script>
 {scripts}</script>
 </body>
 </html>
 """
+_NOSCRIPT = (
+    "<noscript>This page needs JavaScript. It is all in this file: nothing is fetched.</noscript>\n"
+)
 
 
 def page(
@@ -64,7 +66,7 @@ def page(
         title: text; escaped here.
         body: HTML; the caller escapes what it puts there.
         styles, scripts: CSS and JavaScript in this order, each a text or a file such as
-            ``resource("arrays.js")``.
+            ``resource("arrays.js")``. A page with scripts tells a browser that runs none.
         data: what ``pageData()`` returns in JavaScript: numbers, texts, arrays, Tensors' arrays,
             and sequences and mappings of them. NaN and the infinities arrive as such.
         wasm: the scripts compile WebAssembly.
@@ -82,6 +84,7 @@ def page(
         title=html.escape(title),
         styles="".join(_inline(source, "style") for source in (resource("base.css"), *styles)),
         scripts="".join(_inline(source, "script") for source in (resource("base.js"), *scripts)),
+        noscript=_NOSCRIPT if scripts else "",
         body=body,
         data=json.dumps(_jsonable(data), allow_nan=False).translate(_ESCAPES),
     )

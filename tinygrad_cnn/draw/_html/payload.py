@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001, RUF002  (shapes are written with a multiplication sign)
 """What a page needs to show an array: its numbers where they are few, else a heat map."""
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def payload(array: TensorLike, *, limit: int = 64, side: int = 48) -> dict[str, 
     >>> import numpy as np
     >>> heat = payload(np.zeros((8, 16, 32, 32)))
     >>> heat["note"], heat["heat"]["rows"], heat["heat"]["columns"]
-    ('shown: [0, :]; each cell is the mean of 3 x 3', 47, 47)
+    ('shown: [0, :]; each cell is the mean of 3 × 3', 47, 47)
     """
     whole("payload", "limit", limit, 0)
     whole("payload", "side", side, 4)
@@ -126,7 +127,7 @@ def _tiles(x: Array, side: int) -> tuple[Array, list[str]]:
     room = (side + 1) // columns - 1
     blocks = math.ceil(h / room), math.ceil(w / room)
     if max(blocks) > 1:
-        notes.append(f"each cell is the mean of {blocks[0]} x {blocks[1]}")
+        notes.append(f"each cell is the mean of {blocks[0]} × {blocks[1]}")
     means = _block_means(_block_means(tiles, blocks[0], axis=1), blocks[1], axis=2)
     finite = np.isfinite(means)
     levels = np.where(finite, np.rint(np.where(finite, means, 0) * (LEVELS - 1)), NOT_FINITE)
