@@ -7,8 +7,10 @@ image that the first convolution saw, the constant that a result was scaled by, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import islice
 from types import FrameType
 from typing import Any, Literal
 
@@ -16,7 +18,7 @@ import numpy as np
 
 from ._core.backprop import backpropagate, consumers_first
 from ._core.context import Scope
-from ._core.node import ArraySpec, Leaf, Node
+from ._core.node import ArraySpec, Leaf, Node, SourceLine
 from ._core.origin import origin
 from ._core.tensor import Tensor
 from .errors import DtypeError, GraphError
@@ -26,6 +28,7 @@ __all__ = ["Gradients", "Recording", "Vertex", "caller_names", "differentiate", 
 
 # What is made once for each result, so that the same object is the same result: a detached one.
 _ARRAYS = (np.ndarray, np.inexact)
+_ELEMENTS = 100  # of a list or dict that are looked at for names
 Kind = Literal["parameter", "variable", "input", "constant", "operation"]
 
 
@@ -76,6 +79,11 @@ class Vertex:
     def params(self) -> dict[str, Any]:
         """The settings of the operation."""
         return self.node.params if self.node else {}
+
+    @cached_property
+    def source(self) -> SourceLine | None:
+        """The user's line that recorded it."""
+        return self.node.source if self.node else None
 
     def __repr__(self) -> str:
         return f"<Vertex {self.operation or self.name or self.kind} {list(self.shape)}>"
@@ -265,18 +273,39 @@ def caller_names(frame: FrameType | None) -> dict[int, str]:
     """What the variables of a frame call their arrays: by id of the array or of its vertex.
 
     Of two names for one thing the shorter holds; names with a leading underscore do not count.
+    What has no variable of its own is called after the list, tuple or dict it is an element of,
+    ``Ws_0``, or after the attribute of ``self``.
     """
     found: dict[int, str] = {}
     if frame is None:
         return found
-    for name, value in sorted({**frame.f_globals, **frame.f_locals}.items(), key=_by_length):
-        if name.startswith("_") or not name.isidentifier():
-            continue
+    variables = [
+        (name, value)
+        for name, value in sorted({**frame.f_globals, **frame.f_locals}.items(), key=_by_length)
+        if not name.startswith("_") and name.isidentifier()
+    ]
+    parts = [part for name, value in variables for part in _parts(name, value)]
+    for name, value in (*variables, *parts):
         if isinstance(value, Tensor):
             found.setdefault(id(value.node if value.node is not None else value.data), name)
         elif isinstance(value, np.ndarray):
             found.setdefault(id(value), name)
     return found
+
+
+def _parts(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """The elements of a variable, the first few, with names."""
+    pairs: Iterable[tuple[Any, Any]] = ()
+    if name == "self":
+        pairs = getattr(value, "__dict__", {}).items()
+    elif isinstance(value, list | tuple):
+        pairs = enumerate(value)
+    elif isinstance(value, dict) and name != "Out":  # what notebooks keep
+        pairs = value.items()
+    for key, part in islice(pairs, _ELEMENTS):
+        called = str(key) if name == "self" else f"{name}_{key}"
+        if called.isidentifier() and not str(key).startswith("_"):
+            yield called, part
 
 
 def _by_length(pair: tuple[str, Any]) -> tuple[int, str]:

@@ -83,7 +83,11 @@ def test_called_unfilled_it_says_what_is_missing(solved):
 def test_filled_in_rightly_it_is_the_derivation(net, zoom):
     program, recording = NETS[net](zoom)
     exercise = Exercise(program, recording)
-    rights = dict(re.findall(r"^    (\w+) = (.*?)(?:  #.*)?$", source_of(program), re.M))
+    rights = dict(
+        re.findall(
+            r"^    (\w+) = (\((?:\n     .*)+\n    \)|.*?)(?:  #.*)?$", source_of(program), re.M
+        )
+    )
     filled = re.sub(r"(\w+) = \.\.\.", lambda m: f"{m[1]} = {rights[m[1]]}", exercise.numpy())
     report = exercise.check(filled)
     assert report.ok, str(report)

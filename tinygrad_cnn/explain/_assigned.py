@@ -13,7 +13,7 @@ def assigned_names(recording: Recording) -> dict[Vertex, str]:
     """By vertex the name that its line assigns to, where only that line does."""
     last: dict[SourceLine, Vertex] = {}
     for vertex in recording:
-        source = vertex.node.source if vertex.node and vertex.operation else None
+        source = vertex.source if vertex.operation else None
         if source is not None:
             last[source] = vertex
     names = {v: name for line, v in last.items() if (name := _target(line.text, v))}

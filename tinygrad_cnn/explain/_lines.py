@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal, NamedTuple
 
 from .._graph import Vertex
@@ -13,6 +14,8 @@ from ._formula import fill, placeholders
 from ._symbols import Symbol
 from ._typeset import shown, typeset
 
+_WIDTH = 88  # of a sum on one line
+_TERMS = 50  # of one statement: Python's parser goes one level deeper for each
 Phase = Literal["forward", "backward"]
 
 
@@ -57,13 +60,34 @@ class Line:
         return f"{shown(self.target, shapes)} = {_joined(texts)}"
 
     def to_numpy(self) -> str:
-        """The assignment, without comment and without parentheses that are not needed."""
-        text = _joined([term.to_numpy() for term in self.terms])
-        return f"{self.target.code} = {ast.unparse(ast.parse(text, mode='eval'))}"
+        """The assignment, without comment and without parentheses that are not needed.
+
+        A long sum stands in several rows, and of very many terms in several statements.
+        """
+        return self._numpy
+
+    @cached_property
+    def _numpy(self) -> str:
+        target, texts = self.target.code, [term.to_numpy() for term in self.terms]
+        if len(texts) == 1:
+            return f"{target} = {ast.unparse(ast.parse(texts[0], mode='eval'))}"
+        # each term as it reads behind another one, with its sign
+        rows = [ast.unparse(ast.parse(f"_ {added(t)}", mode="eval"))[2:] for t in texts]
+        first = rows[0].removeprefix("+ ")
+        rows[0] = f"-{first[2:]}" if first.startswith("- ") else first
+        if len(text := f"{target} = {' '.join(rows)}") <= _WIDTH:
+            return text
+        parts = [rows[start : start + _TERMS] for start in range(0, len(rows), _TERMS)]
+        parts[1:] = [[target, *part] for part in parts[1:]]
+        return "\n".join(_in_rows(target, part) for part in parts)
 
     def uses(self) -> set[Symbol]:
         """The symbols on the right."""
         return set().union(*(term.uses() for term in self.terms))
+
+
+def _in_rows(target: str, rows: list[str]) -> str:
+    return "\n    ".join([f"{target} = (", *rows]) + "\n)"
 
 
 def _joined(texts: Iterable[str]) -> str:

@@ -125,8 +125,11 @@ class _Builder:
                 last[vertex] = unit
         used = {s for _, lines in passes for line in lines for s in line.uses()}
         used.update(s for ts in terms.values() for term in ts for s in term.uses())
+        arrivals: dict[Unit | LayerUnit, list[Vertex]] = {}
+        for vertex, contributor in last.items():
+            arrivals.setdefault(contributor, []).append(vertex)
         for unit, lines in passes:
-            arrived = [vertex for vertex, contributor in last.items() if contributor is unit]
+            arrived = arrivals.get(unit, [])
             arrived.sort(key=lambda vertex: bool(vertex.operation))  # variables first
             if unit.output is result:
                 arrived.insert(0, result)
@@ -144,7 +147,7 @@ class _Builder:
         return Line(self.names.gradient(vertex), tuple(terms[vertex]), note, wrt)
 
     def _section(self, phase: Phase, unit: Unit | LayerUnit, lines: list[Line]) -> Section:
-        source = unit.output.node.source if unit.output.node else None
+        source = unit.output.source
         text = source.text if source else ""
         by_line = self.zoom == "layers" and isinstance(unit, Unit) and text
         return Section(phase, text if by_line else unit.title, lines, text)

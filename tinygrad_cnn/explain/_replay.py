@@ -54,13 +54,13 @@ def replay(recording: Recording, inputs: Sequence[Vertex]) -> Callable[..., Tens
                     f"replay: recorded with shape {vertex.shape}, got {np.shape(raw(value))}"
                 )
         for vertex in steps:
-            made[vertex] = _again(vertex, made)
+            made[vertex] = again(vertex, made)
         return as_tensor(made.get(recording.result, recording.result.value))
 
     return function
 
 
-def _again(vertex: Vertex, made: dict[Vertex, Any]) -> Any:
+def again(vertex: Vertex, made: dict[Vertex, Any]) -> Any:
     """One operation on what its operands are now."""
     operands = []
     for operand, flows in zip(vertex.operands, vertex.flows, strict=True):
@@ -76,6 +76,9 @@ def _again(vertex: Vertex, made: dict[Vertex, Any]) -> Any:
     context = per_thread.context
     before, context.scope = context.scope, vertex.scope
     try:
-        return apply(vertex.node.primitive, *operands, **params)  # type: ignore[union-attr, arg-type]
+        found = apply(vertex.node.primitive, *operands, **params)  # type: ignore[union-attr, arg-type]
     finally:
         context.scope = before
+    if isinstance(found, Tensor) and found.node is not None and vertex.node is not None:
+        found.node.code, found.node.instruction = vertex.node.code, vertex.node.instruction
+    return found

@@ -64,9 +64,9 @@ def _body(program: Program) -> Iterator[str]:
 def _statement(line: Line) -> list[str]:
     text = line.to_numpy()
     comment = f"# {_shape(line.target)}" + (f": {line.note}" if line.note else "")
-    if len(text) + len(comment) + 6 <= _WIDTH:
+    if len(text) + len(comment) + 6 <= _WIDTH and "\n" not in text:
         return [f"{text}  {comment}"]
-    return [comment, text]
+    return [comment, *text.splitlines()]
 
 
 def _wrapped(head: str, items: list[str], tail: str) -> list[str]:

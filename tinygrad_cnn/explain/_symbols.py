@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import keyword
 import re
+import unicodedata
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -21,11 +22,22 @@ _GREEK = {
     "alpha", "beta", "gamma", "delta", "epsilon", "eta", "theta", "kappa", "lambda", "mu", "nu",
     "xi", "pi", "rho", "sigma", "tau", "phi", "chi", "psi", "omega",
 }  # fmt: skip
+_CAPITALS = (  # what LaTeX writes as a Latin letter, such as a capital alpha, has no command
+    "Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Phi", "Psi", "Omega",
+)  # fmt: skip
+_GREEK_LETTERS = {
+    unicodedata.lookup(
+        f"GREEK {'CAPITAL' if name[0].isupper() else 'SMALL'} LETTER"
+        f" {name.upper().replace('LAMBDA', 'LAMDA')}"
+    ): f"\\{name}"
+    for name in (*_GREEK, *_CAPITALS)
+}
 _ARITHMETIC = ("add", "subtract", "multiply", "divide", "negative", "power", "matmul")
 _ROLES = {"weight": "W", "bias": "b"}
 _RESERVED = {*keyword.kwlist, *dir(builtins), *dir(_standalone)}
 Zoom = Literal["layers", "primitives"]
 _SMALL = 8  # elements of a constant that is written out
+_DIGITS = 6  # of each of them
 
 
 @dataclass(frozen=True)
@@ -46,7 +58,7 @@ def latex_name(name: str) -> str:
     path, _, role = name.rpartition(".")
     if path:
         return rf"{_ROLES.get(role, _word(role))}_{{\mathrm{{{_escaped(path)}}}}}"
-    match = re.fullmatch(r"([A-Za-z]+?)_?(\d+)", name)
+    match = re.fullmatch(r"([^\W\d_]+?)_?([0-9]+)", name)
     base, number = match.groups() if match else (name, "")
     first, _, rest = base.partition("_")
     below = [number] if number else []
@@ -59,7 +71,12 @@ def latex_name(name: str) -> str:
 def _word(text: str) -> str:
     if text in _GREEK:
         return f"\\{text}"
-    return text if len(text) == 1 else rf"\mathrm{{{_escaped(text)}}}"
+    if len(text) == 1 and text.isascii() and text.isalnum():
+        return text
+    if len(parts := re.split(f"([{''.join(_GREEK_LETTERS)}])", text)) > 1:  # such as Δw
+        shown = [_GREEK_LETTERS.get(part) or _word(part) for part in parts if part]
+        return " ".join(shown) if len(shown) == 1 else f"{{{' '.join(shown)}}}"
+    return rf"\mathrm{{{_escaped(text)}}}"
 
 
 def _escaped(text: str) -> str:
@@ -67,13 +84,19 @@ def _escaped(text: str) -> str:
 
 
 def identifier(name: str) -> str:
-    """A name that Python accepts: ``fc1.weight`` becomes ``fc1_weight``."""
+    """A name that Python accepts: ``fc1.weight`` becomes ``fc1_weight``.
+
+    >>> identifier("fc1.weight"), identifier("Δw"), identifier("0.weight")
+    ('fc1_weight', 'Δw', 'weight_0')
+    """
     path, _, role = name.rpartition(".")
     if path[:1].isdigit():  # the number of a layer
         name = f"{role}_{path}"
-    text = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_") or "value"
-    if text[0].isdigit():
+    text = re.sub(r"\W+", "_", unicodedata.normalize("NFKC", name)).strip("_") or "value"
+    if not text.isidentifier():
         text = f"_{text}"
+    if not text.isidentifier():  # a sign that is a word's, but no identifier's
+        text = re.sub(r"\W+", "_", text, flags=re.ASCII)
     return f"{text}_" if text in _RESERVED else text
 
 
@@ -85,7 +108,8 @@ class Names:
 
     Args:
         recording: whose vertices are named.
-        known: names by id of an array or of one of the engine's vertices.
+        known: names by id of an array or of one of the engine's vertices; by id of a vertex of
+            the recording what goes before a parameter's own name.
         zoom: among layers what arithmetic makes is called z, among primitives after its
             operation.
         joined: vertices that become part of an expression, whose names nobody reads.
@@ -100,6 +124,7 @@ class Names:
     ) -> None:
         self._known = known
         self._taken: set[str] = set()
+        self._last: dict[str, int] = {}  # the number last tried behind a name
         self._symbols: dict[Vertex, Symbol] = {}
         self._gradients: dict[Vertex, Symbol] = {}
         self._shared: set[Vertex] = set()
@@ -162,16 +187,19 @@ class Names:
         return Symbol(code, f"{{{{{shown}}}^{{({suffix})}}}}" if suffix else shown, shape)
 
     def _unique(self, code: str) -> str:
-        candidate, number = code, 1
+        candidate, number = code, self._last.get(code, 1)
         while candidate in self._taken:
             number += 1
             candidate = f"{code}_{number}" if code[-1].isdigit() else f"{code}{number}"
         self._taken.add(candidate)
+        self._last[code] = number
         return candidate
 
 
 def _exact(vertex: Vertex, known: Mapping[int, str]) -> str | None:
-    """The name that the user gave to a vertex."""
+    """The name that the user gave to a vertex, first of all the one told to ``derive``."""
+    if told := known.get(id(vertex)):
+        return told
     if vertex.kind in ("parameter", "variable") and vertex.name:
         return vertex.name
     if vertex.kind == "constant":
@@ -207,6 +235,8 @@ def _literal(vertex: Vertex) -> Symbol | None:
     value: Any = vertex.value
     if np.ndim(value) == 0:
         return number(value)
+    if any(len(repr(number)) > _DIGITS for number in value.ravel().tolist()):
+        return None  # computed in this run: an argument
     listed = f"np.array({np.asarray(value).tolist()!r}, dtype=np.{value.dtype.name})"
     return Symbol(listed, "c", vertex.shape)
 

@@ -33,7 +33,8 @@ def shown(symbol: Symbol, shapes: bool, scripts: str = "") -> str:
     if "_" in base and scripts.startswith("_"):  # else it would be one index with two parts
         base = f"({base})"
     latex = f"{{{base}}}{scripts}" if scripts else base
-    if not shapes or not symbol.shape:
+    part = scripts.startswith("_")  # elements have another shape
+    if not shapes or not symbol.shape or part:
         return latex
     transposed = scripts == r"^{\top}" and len(symbol.shape) == 2
     shape = symbol.shape[::-1] if transposed else symbol.shape
@@ -43,11 +44,11 @@ def shown(symbol: Symbol, shapes: bool, scripts: str = "") -> str:
 def typeset(template: str, symbols: Mapping[str, Symbol], shapes: bool) -> str:
     r"""A template with its symbols in place.
 
-    Shapes stand below the symbols of the line itself, not of its indices and exponents.
+    Shapes stand below the whole arrays of the line itself, not of its indices and exponents.
 
     >>> symbols = {"0": Symbol("X", "X", (5, 4)), "n": Symbol("n", "n", (5,))}
     >>> print(typeset("e^{$0} + {$0}_{$n}", symbols, True))
-    e^{X} + \underset{5 \times 4}{{X}_{n}}
+    e^{X} + {X}_{n}
     """
     inside = [False]  # for each open brace whether it belongs to an index or exponent
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import builtins
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -10,12 +13,13 @@ from .._core.context import Scope
 from .._graph import Vertex
 from ..errors import ArgumentError, GraphError
 from ..typing import Array
-from ._formula import Formula, Operation, placeholders
+from ._formula import Formula, Operation, fill, placeholders
 from ._lines import Line, Term
 from ._symbols import Names, Symbol
 from .formulas import FORMULAS
 from .layers import Call, Layer
 
+_KNOWN = {"np", *dir(builtins)}
 Passed = list[tuple[Vertex, Term]]
 
 
@@ -82,7 +86,13 @@ class Unit(Operation):
     def forward(self) -> list[Line]:
         """The one line of the result."""
         texts = self.text(self._formula.latex), self.text(self._formula.numpy)
-        return [Line(self._names[self.output], (self._term(*texts),))]
+        fixed = [
+            self._names[v].code
+            for v in self.output.operands
+            if v.kind == "constant" and self._names[v].code.isidentifier()
+        ]
+        note = f"{', '.join(fixed)}: as computed in this run" if fixed else ""
+        return [Line(self._names[self.output], (self._term(*texts),), note)]
 
     def backward(self) -> tuple[list[Line], Passed]:
         """What is passed on to each operand that leads to a variable asked for."""
@@ -102,7 +112,25 @@ class Unit(Operation):
         self.helpers.extend(name for name in self._formula.helpers if f"{name}(" in numpy)
         if missing := used - self.symbols.keys():
             raise ArgumentError(f"formula of {self.title}: ${min(missing)} stands for nothing")
+        if unknown := _names_in(numpy) - _KNOWN - {*self._formula.helpers}:
+            raise GraphError(
+                f"derive: the formula of {self.title!r}: {min(unknown)} is not defined: write it"
+                " with NumPy (np) and placeholders such as $0"
+            )
         return Term(latex, numpy, {key: self.symbols[key] for key in used})
+
+
+@lru_cache(1024)
+def _names_in(template: str) -> frozenset[str]:
+    """The names that a NumPy text reads; none if it can't be read before it is filled in."""
+    try:
+        tree = ast.parse(fill(template, dict.fromkeys(placeholders(template), "_")), mode="eval")
+    except SyntaxError:
+        return frozenset()
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    own = {node.id for node in names if isinstance(node.ctx, ast.Store)} | {"_"}
+    own.update(node.arg for node in ast.walk(tree) if isinstance(node, ast.arg))
+    return frozenset({node.id for node in names} - own)
 
 
 def _is_plain(value: Any) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from os import PathLike as OsPathLike
 from pathlib import Path
 from typing import Any, TypeAlias, overload
@@ -16,6 +17,7 @@ from .._files import write_text
 from .._graph import Gradients, Recording, Vertex, caller_names, differentiate, read
 from ..errors import ArgumentError, DtypeError, GraphError, ShapeError
 from ..typing import Array
+from ._agreement import TOLERANCE, Reference, error, in_double, widened
 from ._lines import Program
 from ._page import html_of
 from ._program import build
@@ -27,9 +29,6 @@ from .exercise import Blanks, Exercise
 __all__ = ["Derivation", "derive"]
 
 _ZOOMS: tuple[Zoom, ...] = ("layers", "primitives")
-# Two ways to add up the same terms differ by rounding: in float64 far less than any mistake.
-_TOLERANCE = {"float64": 1e-10, "float32": 1e-3}
-_NEGLIGIBLE = 1e-3  # of the largest gradient
 
 PathLike: TypeAlias = str | OsPathLike[str]
 Wanted: TypeAlias = Tensor | nn.Module | Iterable[Tensor] | Mapping[str, Tensor] | None
@@ -71,11 +70,42 @@ def derive(
             "derive: the values were freed by backward: derive before it, or pass"
             " retain_graph=True to it"
         )
-    known = caller_names(sys._getframe(1))
+    if not recording.result.operation:
+        raise GraphError("derive: this is a variable itself: nothing was computed from it")
+    known = _known(recording, caller_names(sys._getframe(1)), wrt, names)
+    targets = _targets(recording, differentiate(recording), wrt, known)
+    return Derivation(recording, targets, known)
+
+
+def _known(recording: Recording, known: dict[int, str], wrt: Any, names: Any) -> dict[int, str]:
+    """What the user calls things: what was told here goes before a parameter's own name."""
+    if names is not None and not isinstance(names, Mapping):
+        raise DtypeError(
+            f"derive: names: expected a dict from name to Tensor, got {type(names).__name__}"
+        )
+    there: dict[int, Vertex | None] = {
+        id(value): None for vertex in recording for value in vertex.params.values()
+    }
+    there.update((id(part), v) for v in recording for part in (v.node, v.value))
     for name, value in (names or {}).items():
-        known[id(_identity(value))] = name
-    right = differentiate(recording)
-    return Derivation(recording, right, _targets(recording, right, wrt, known), known)
+        if not isinstance(name, str) or not isinstance(value, Tensor | np.ndarray):
+            raise DtypeError(
+                "derive: names: expected a dict from name to Tensor or array, got"
+                f" {name!r}: {type(value).__name__}"
+            )
+        found = id(_identity(value))
+        if found not in there:
+            raise ArgumentError(
+                f"derive: names: {name!r} is a value of shape {value.shape} that took no part in"
+                " the loss"
+            )
+        vertex = there[found]
+        known[found if vertex is None else id(vertex)] = name
+    for name, value in wrt.items() if isinstance(wrt, Mapping) else ():
+        vertex = there.get(id(_identity(value)))
+        if vertex is not None and isinstance(name, str):
+            known.setdefault(id(vertex), name)
+    return known
 
 
 def _identity(value: Any) -> Any:
@@ -86,7 +116,7 @@ def _identity(value: Any) -> Any:
 
 
 def _targets(
-    recording: Recording, right: Gradients, wrt: Wanted, known: Mapping[int, str]
+    recording: Recording, right: Gradients, wrt: Wanted, known: dict[int, str]
 ) -> dict[str, Vertex]:
     """The vertices asked for, each under the name that its gradient is returned under."""
     if wrt is None:
@@ -95,16 +125,24 @@ def _targets(
     else:
         pairs = [(name, _vertex(recording, right, t)) for name, t in _tensors(wrt)]
     targets: dict[str, Vertex] = {}
+    taken = {*known.values(), *(v.name for v in recording if v.name)}
     for given, vertex in pairs:
-        name = given or vertex.name or known.get(id(vertex.node)) or "x"
-        number, unique = 1, name
-        while unique in targets:
-            number += 1
-            unique = f"{name}{number}"
+        own = known.get(id(vertex)) or vertex.name or known.get(id(vertex.node))
+        name = given or own or _free("x", taken)
+        if not given and not own:
+            known[id(vertex)] = name  # the argument of the function is called so too
+        unique = name if name not in targets else _free(name, {*taken, *targets})
+        taken.add(unique)
         targets[unique] = vertex
     if not targets:
         raise GraphError("derive: no gradient reaches any variable: the loss is constant in all")
     return targets
+
+
+def _free(name: str, taken: Collection[str]) -> str:
+    """The name, with a number behind it where it is taken."""
+    numbered = (f"{name}{number}" for number in itertools.count(2))
+    return next(n for n in itertools.chain([name], numbered) if n not in taken)
 
 
 def _tensors(wrt: Any) -> list[tuple[str, Tensor]]:
@@ -114,6 +152,10 @@ def _tensors(wrt: Any) -> list[tuple[str, Tensor]]:
         ]
     elif isinstance(wrt, Mapping):
         found = list(wrt.items())
+        if wrong := [name for name in wrt if not isinstance(name, str)]:
+            raise DtypeError(
+                f"derive: wrt: expected a dict from name to Tensor, got the key {wrong[0]!r}"
+            )
     else:
         listed = list(wrt) if isinstance(wrt, Iterable) and not isinstance(wrt, Tensor) else [wrt]
         found = [("", tensor) for tensor in listed]
@@ -143,22 +185,24 @@ class Derivation:
     conv2d as a whole, ``"primitives"`` goes through every operation.
 
     Attributes:
-        error: the largest difference, relative to the largest element of each gradient, between
-            what ``numpy()`` computed when this was made and autograd.
+        error: the largest difference between what ``numpy()`` computed when this was made and
+            autograd, both in float64 whatever the model's dtype: relative to the largest element
+            of each gradient, or of one that is 0 but for rounding to what that can make of it.
+            It is at most 1e-10.
     """
 
     def __init__(
         self,
         recording: Recording,
-        right: Gradients,
         targets: Mapping[str, Vertex],
         known: Mapping[int, str],
     ) -> None:
-        self._recording, self._right, self._targets = recording, right, dict(targets)
+        self._recording, self._targets = recording, dict(targets)
         self._programs: dict[str, Program] = {}
         for zoom in _ZOOMS:
             self._programs[zoom] = build(recording, targets, known, zoom)
-        self.error = max(self._checked(zoom) for zoom in _ZOOMS)
+        reference = Reference(recording, self._targets.values())
+        self.error = max(self._checked(zoom, reference) for zoom in _ZOOMS)
 
     def inputs(self, zoom: Zoom = "layers") -> dict[str, Array]:
         """The arguments of the generated function, as they were when the loss was computed.
@@ -236,6 +280,13 @@ class Derivation:
         """
         return Exercise(self._program(zoom), self._recording, blanks)
 
+    def __repr__(self) -> str:
+        loss, count = self._program("layers").loss.code, len(self._program("layers").lines())
+        return (
+            f"<Derivation of {loss} by {', '.join(self._targets)}: {count} equations, within"
+            f" {self.error:.0e} of autograd>"
+        )
+
     def _repr_latex_(self) -> str:
         return self.latex()
 
@@ -244,47 +295,31 @@ class Derivation:
             raise ArgumentError(f"derivation: zoom={zoom!r}, expected {' or '.join(_ZOOMS)}")
         return self._programs[zoom]
 
-    def _checked(self, zoom: Zoom) -> float:
+    def _checked(self, zoom: Zoom, reference: Reference) -> float:
         """Run the generated function and compare it with autograd.
 
         Raises:
-            GraphError: they differ.
+            GraphError: it fails, or they differ.
         """
-        source = self.numpy(zoom)
+        arguments = {name: widened(array) for name, array in self.inputs(zoom).items()}
         space: dict[str, Any] = {}
-        exec(compile(source, f"<derivation by {zoom}>", "exec"), space)
-        arguments = {name: np.array(array) for name, array in self.inputs(zoom).items()}
-        loss, gradients = space[FUNCTION](**arguments)
-        pairs = [("the loss", loss, self._recording.result.value)]
+        try:
+            with np.errstate(all="ignore"):
+                exec(compile(in_double(self.numpy(zoom)), f"<derivation by {zoom}>", "exec"), space)
+                loss, gradients = space[FUNCTION](**arguments)
+        except Exception as failure:
+            raise GraphError(
+                f"derive: the generated code fails: {type(failure).__name__}: {failure} (zoom"
+                f" {zoom!r}): the text of a formula is wrong"
+            ) from failure
+        errors = {"the loss": error(loss, reference.loss, reference.noise[None])}
         for name, vertex in self._targets.items():
-            pairs.append((f"the gradient of {name}", gradients[name], self._right.of[vertex]))
-        # A gradient that is 0 but for rounding (a bias before batch norm) has no scale of its own.
-        least = _NEGLIGIBLE * max(_largest(right) for _, _, right in pairs[1:])
-        worst = 0.0
-        for what, found, right in pairs:
-            tolerance = _TOLERANCE.get(np.asarray(right).dtype.name, 1e-3)
-            error = _difference(np.asarray(found), np.asarray(right), least)
-            if not error <= tolerance:
+            right, noise = reference.gradients[vertex], reference.noise[vertex]
+            errors[f"the gradient of {name}"] = error(gradients[name], right, noise)
+        for what, found in errors.items():
+            if not found <= TOLERANCE:
                 raise GraphError(
-                    f"derive: {what} by the generated code differs from autograd by {error:.1e}"
-                    f" (zoom {zoom!r}): a formula is wrong, or the values were changed in place"
-                    " since they were recorded"
+                    f"derive: {what} by the generated code differs from autograd by {found:.1e}"
+                    f" (zoom {zoom!r}): a formula is wrong"
                 )
-            worst = max(worst, error)
-        return worst
-
-
-def _largest(values: Any) -> float:
-    finite = np.abs(values)[np.isfinite(values)]
-    return float(finite.max(initial=0.0))
-
-
-def _difference(found: Array, right: Array, least: float) -> float:
-    """The largest difference, relative to the largest element or to ``least``."""
-    if found.shape != right.shape or not np.array_equal(np.isnan(found), np.isnan(right)):
-        return float("inf")
-    with np.errstate(invalid="ignore"):
-        differences = np.where(found == right, 0.0, np.abs(found - right))
-    worst = float(np.nanmax(differences, initial=0.0))
-    scale = max(_largest(right), least)
-    return worst / scale if scale else worst
+        return max(errors.values())
