@@ -178,7 +178,7 @@ def test_templates_of_a_linear_classifier_are_filters_too(rng):
         ((tc.models.LeNet5(),), ShapeError, "it holds conv1, conv2"),
         ((np.ones((3, 3)),), ShapeError, r"shape \(3, 3\), expected \(K, C, FH, FW\)"),
         ((np.ones((0, 1, 3, 3)),), ShapeError, r"shape \(0, 1, 3, 3\)"),
-        (("conv1",), DtypeError, "expected numbers, got str"),
+        (("conv1",), DtypeError, "filters: expected a Conv2d, or real weights .* got str"),
     ],
 )
 def test_what_holds_no_filters_is_refused(arguments, error, message):

@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001  (shapes are written with a multiplication sign)
 """The stepper in a browser: keys, clicks, links, and numbers that are the tensors'.
 
 The fixture ``browser`` fails a test whose page asked for anything or wrote to the console.
@@ -135,7 +136,7 @@ def test_large_arrays_are_heat_maps_with_their_extremes(opened, rng):
     loss.backward()
     assert browser.js("document.querySelectorAll('.gallery canvas').length") == 2
     caption = browser.text(".gallery .operand figcaption")
-    assert caption.startswith("120 x 400 · float32")
+    assert caption.startswith("120 × 400 · float32")
     found = re.search(r"min (\S+) · mean (\S+) · max (\S+)", caption).groups()
     g = layer.weight.grad.numpy()
     np.testing.assert_allclose([*map(float, found)], [g.min(), g.mean(), g.max()], rtol=6e-4)

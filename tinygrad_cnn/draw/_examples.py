@@ -47,6 +47,7 @@ class Examination:
         count: the examples looked at.
         is_all: whether there are no more.
         classified: whether each example has scores (C,) and one label.
+        has_nan: whether scores are NaN, so that no class is the best.
         confusion: counts (C, C); None where the targets are no classes.
         worst: those with the highest loss, the worst first; of classified ones only mistakes.
         first: inputs and targets of one example, as a batch; None where inputs are no array.
@@ -56,6 +57,7 @@ class Examination:
     count: int = 0
     is_all: bool = True
     classified: bool = False
+    has_nan: bool = False
     confusion: Array | None = None
     worst: list[Example] = field(default_factory=list)
     first: tuple[Array, Array] | None = None
@@ -67,6 +69,8 @@ class Examination:
         targets, found = np.asarray(raw(targets)), predictions(outputs, targets)
         self.classified = found is not None and targets.ndim == 1
         if found is not None:
+            self.has_nan |= bool(np.isnan(np.asarray(raw(outputs))).any())
+        if found is not None and not self.has_nan:
             counts = confusion_matrix(outputs, targets)
             self.confusion = counts if self.confusion is None else self.confusion + counts
         if isinstance(outputs, (np.ndarray, Tensor)):

@@ -31,7 +31,9 @@ NEGATIVE, POSITIVE = "#4f97d0", "#ee9d45"
 _DIVERGING = ("#0b3c78", NEGATIVE, "#f7f7f7", POSITIVE, "#8a3f00")  # as in base.css
 BLUE, VERMILION = "#0072b2", "#d55e00"
 INK, FAINT = "#33383d", "#b8bec4"
+NOT_FINITE = "#cc79a7"  # of Okabe and Ito; in none of the colour maps
 _LARGE = 200_000  # bytes of a figure in a page
+_LONGEST = 24  # characters of the name of a class
 _DPI = 100  # of the page: a picture has twice as many pixels, for screens that show them
 
 
@@ -113,9 +115,10 @@ def picture(image: Array) -> Array:
     """An image (C, H, W) as matplotlib shows it: (H, W, 3), or (H, W) for other channels.
 
     Numbers from 0 to 1 are colours already; others, such as those of normalised images, are
-    spread over that range. Of channels that are no colours the mean is shown.
+    spread over that range; NaN and infinities are drawn as 0. Of channels that are no
+    colours the mean is shown.
     """
-    image = np.asarray(image, np.float64)
+    image = np.nan_to_num(np.asarray(image, np.float64), posinf=0.0, neginf=0.0)
     low, high = image.min(), image.max()
     if low < 0 or high > 1:
         image = (image - low) / ((high - low) or 1.0)
@@ -129,12 +132,21 @@ def show_picture(axes: Axes, image: Array) -> None:
 
 
 def largest(values: Array) -> float:
-    """The largest magnitude, at least a little, as the limit of a diverging colour map."""
-    return float(np.abs(values).max(initial=0.0)) or 1.0
+    """The largest finite magnitude, at least a little, as the limit of a diverging colour map."""
+    return float(np.abs(values).max(initial=0.0, where=np.isfinite(values))) or 1.0
+
+
+def mark_not_finite(axes: Axes, values: Array, **place: Any) -> None:
+    """Lay a colour of their own over NaN and infinities among what ``imshow`` drew, (H, W)."""
+    from matplotlib.colors import to_rgba
+
+    missing = ~np.isfinite(values)
+    if missing.any():
+        axes.imshow(missing[..., np.newaxis] * to_rgba(NOT_FINITE), interpolation="none", **place)
 
 
 def class_names(owner: str, classes: Sequence[str] | None, count: int) -> list[str]:
-    """The given names, by default the numbers.
+    """The given names, long ones shortened, by default the numbers.
 
     Raises:
         ArgumentError: there are not as many as classes.
@@ -142,4 +154,8 @@ def class_names(owner: str, classes: Sequence[str] | None, count: int) -> list[s
     names: list[Any] = list(range(count) if classes is None else classes)
     if len(names) != count:
         raise ArgumentError(f"{owner}: {len(names)} names in classes, for {count} classes")
-    return [plain(name) for name in names]
+    return [plain(_shortened(str(name))) for name in names]
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"

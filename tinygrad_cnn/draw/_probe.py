@@ -40,7 +40,12 @@ def variable_image(owner: str, model: nn.Module, x: Any) -> Tensor:
         ShapeError: it is not one image.
     """
     check_model(owner, model)
-    image = np.asarray(raw(x))
+    try:
+        image = np.asarray(raw(x))
+    except (ValueError, TypeError):  # of a list with rows of several lengths
+        raise ShapeError(
+            f"{owner}: expected one image (C, H, W), got a {type(x).__name__} that is no array"
+        ) from None
     if image.dtype.kind != "f":
         raise DtypeError(
             f"{owner}: an image of {image.dtype}, expected floating point, scaled as in training,"

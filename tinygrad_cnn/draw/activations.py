@@ -24,6 +24,7 @@ from ._figure import (
     diverging,
     largest,
     lengths,
+    mark_not_finite,
     new_figure,
     picture,
 )
@@ -76,7 +77,7 @@ def activations(
     maps, every fully connected layer a strip of its units, whether modules or functions
     computed them. Blue is negative, white zero, orange positive; each column has one scale.
     So CONV against RELU shows what a ReLU cuts off. Bars show the best scores, with their
-    softmax probabilities.
+    softmax probabilities. Of a model that has diverged, NaN and infinities are reddish purple.
 
     Args:
         model: any module that takes images and runs conv layers; it is left as it was.
@@ -217,6 +218,7 @@ def _draw_column(axes: Axes, column: Column, left: float, rows: int, height: flo
     else:
         extent = (left, left + _STRIP, height, 0.0)
         axes.imshow(shown[:, np.newaxis], extent=extent, interpolation="none", **scale)
+        mark_not_finite(axes, shown[:, np.newaxis], extent=extent)
         _frame(axes, extent)
     middle = left + _width(column) / 2
     _caption(axes, middle, 0.0, column.heading, column.output.shape)
@@ -231,6 +233,8 @@ def _draw_picture(
     left, middle = place[0] + (side - columns * unit) / 2, place[1]
     extent = (left, left + columns * unit, middle + rows * unit / 2, middle - rows * unit / 2)
     axes.imshow(pixels, extent=extent, interpolation="none", **scale)
+    if pixels.ndim == 2:
+        mark_not_finite(axes, pixels, extent=extent)
     _frame(axes, extent)
 
 
@@ -252,15 +256,18 @@ def _caption(axes: Axes, x: float, y: float, heading: str, shape: Shape) -> None
 
 def _draw_scores(axes: Axes, scores: Array, names: list[str]) -> None:
     """Bars for the best classes, the best on top."""
-    best = np.argsort(-scores, kind="stable")[:_BEST]
+    best = np.argsort(-scores, kind="stable")[:_BEST]  # NaN comes last
     places = range(len(best))
-    colours = [POSITIVE if score > 0 else NEGATIVE for score in scores[best]]
-    axes.barh(places, scores[best], color=colours, height=0.65)
-    low, high = min(scores[best].min(), 0), max(scores[best].max(), 0)
-    room = 0.04 * (high - low)
-    for place, score, share in zip(places, scores[best], softmax(scores)[best], strict=True):
-        text = f"{100 * share:.1f} %"
-        axes.text(max(score, 0) + room, place, text, va="center", fontsize=7, color=INK)
+    shown = np.where(np.isfinite(scores), scores, 0.0)[best]
+    colours = [POSITIVE if score > 0 else NEGATIVE for score in shown]
+    axes.barh(places, shown, color=colours, height=0.65)
+    low, high = min(shown.min(), 0), max(shown.max(), 0)
+    room = 0.04 * (high - low) or 0.04
+    with np.errstate(invalid="ignore"):
+        shares = softmax(scores)[best]
+    for place, i, share in zip(places, best, shares, strict=True):
+        text = f"{100 * share:.1f} %" if np.isfinite(share) else _not_finite(scores[i])
+        axes.text(max(shown[place], 0) + room, place, text, va="center", fontsize=7, color=INK)
     axes.set_yticks(places, [names[i] for i in best], fontsize=8)
     axes.set_title("best scores", fontsize=8, weight="bold", color=INK)
     axes.axvline(0, color=INK, linewidth=0.8)
@@ -269,3 +276,8 @@ def _draw_scores(axes: Axes, scores: Array, names: list[str]) -> None:
     axes.tick_params(length=0)
     axes.set_xticks([])
     axes.spines[:].set_visible(False)
+
+
+def _not_finite(score: float) -> str:
+    """A score that has no probability, since not all are finite."""
+    return "NaN" if np.isnan(score) else f"{score:.3g}"

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ArgumentError, DataError
+from ..errors import ArgumentError, DataError, DtypeError
 from ..train import Epoch, History
 from ._figure import BLUE, FAINT, INK, VERMILION, new_figure
 
@@ -25,7 +27,8 @@ def learning_curves(
 ) -> Figure:
     """Loss and accuracy of training and validation by epoch, the best epoch marked.
 
-    The best is meant as in ``History.best`` and needs validation data.
+    The best is meant as in ``History.best`` and needs validation data. Epochs whose value is NaN
+    or infinite have no point: dotted lines mark them, and the legend names them.
 
     Args:
         history: what ``fit`` returned, or its epochs as dicts with the keys of ``Epoch``, of
@@ -35,6 +38,7 @@ def learning_curves(
     Raises:
         ArgumentError: no epoch is finished, one has no number or loss, or no such file.
         DataError: the file is no such log.
+        DtypeError: a loss or accuracy is no number.
         MissingExtraError: matplotlib is not installed.
 
     >>> import tinygrad_cnn as tc
@@ -95,6 +99,9 @@ def _epoch(row: Any) -> Epoch:
     if not isinstance(row, Mapping) or row.get("epoch") is None or row.get("loss") is None:
         raise ArgumentError(f"learning_curves: {row!r:.80} is no epoch with its number and loss")
     known: dict[str, Any] = {field.name: row.get(field.name) for field in fields(Epoch)}
+    for name, value in known.items():
+        if value is not None and not isinstance(value, Real):
+            raise DtypeError(f"learning_curves: {name}={value!r:.60}, expected a number")
     return Epoch(**known)
 
 
@@ -105,10 +112,11 @@ def _curves(axes: Axes, run: History, key: str, factor: float) -> None:
     for prefix, colour, style in (("", BLUE, "o-"), ("validation_", VERMILION, "s--")):
         known = [(row.epoch, getattr(row, prefix + key)) for row in run]
         points = [(epoch, factor * value) for epoch, value in known if value is not None]
+        label = "validation" if prefix else "training"
         if points:
-            label = "validation" if prefix else "training"
             axes.plot(*zip(*points, strict=True), style, color=colour, label=label, markersize=3.5)
-    best = run.best
+        _mark_not_finite(axes, label, points, colour)
+    best = _best(run)
     value = None if best is None else getattr(best, f"validation_{key}")
     if best is not None and value is not None:
         axes.axvline(best.epoch, color=FAINT, linewidth=1, zorder=0)
@@ -123,3 +131,19 @@ def _curves(axes: Axes, run: History, key: str, factor: float) -> None:
     axes.grid(axis="y", color="#eceef0")
     axes.set_axisbelow(True)
     axes.legend(frameon=False, fontsize=8)
+
+
+def _best(run: History) -> Epoch | None:
+    """The best of the epochs that have a validation loss, or none."""
+    return History([row for row in run if math.isfinite(row.validation_loss or 0.0)]).best
+
+
+def _mark_not_finite(axes: Axes, label: str, points: list[tuple[int, float]], colour: str) -> None:
+    """A dotted line at each epoch without a point."""
+    lost = [(epoch, value) for epoch, value in points if not math.isfinite(value)]
+    for epoch, _ in lost:
+        axes.axvline(epoch, color=colour, linewidth=1, linestyle=":")
+    if lost:
+        said = "NaN" if any(math.isnan(value) for _, value in lost) else "infinite"
+        after = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
+        axes.plot([], [], ":", color=colour, label=f"{label} {said}: epoch {lost[0][0]}{after}")

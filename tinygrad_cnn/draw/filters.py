@@ -10,9 +10,9 @@ import numpy as np
 from .. import nn
 from .._arguments import whole
 from .._core.tensor import Tensor, raw
-from ..errors import ArgumentError, OutOfBoundsError, ShapeError
-from ..typing import Array
-from ._figure import INK, bare, diverging, largest, lengths, new_figure, plain
+from ..errors import ArgumentError, DtypeError, OutOfBoundsError, ShapeError
+from ..typing import Array, Shape
+from ._figure import INK, bare, diverging, largest, lengths, mark_not_finite, new_figure, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,7 +35,8 @@ def filters(
 
     Filters that see three channels are shown in colour, zero as mid-grey. Filters of one channel
     are shown from blue (negative) over white (zero) to orange. Filters of any other number of
-    channels have no colour of their own: each is a column, with a picture for each channel.
+    channels have no colour of their own: each is a column, with a picture for each channel. NaN
+    and infinities are reddish purple, and the title counts them.
 
     Args:
         layer: a ``Conv2d``, or weights (K, C, FH, FW); for the templates of a linear classifier
@@ -46,10 +47,10 @@ def filters(
             weak ones shows too; otherwise all share one scale.
 
     Raises:
-        ShapeError: there are no weights (K, C, FH, FW).
+        ShapeError, DtypeError: there are no real weights (K, C, FH, FW).
         OutOfBoundsError: there is no such channel.
-        ArgumentError: ``columns`` is below 1, or given where each column is a filter; ``channel``
-            is no integer, or below -C.
+        ArgumentError: ``columns`` below 1, or where each column is a filter; ``channel`` no integer
+            or below -C; ``normalize`` no bool.
         MissingExtraError: matplotlib is not installed.
 
     Source: Zeiler and Fergus (2013); Krizhevsky et al. (2012), figure 3.
@@ -68,21 +69,20 @@ def filters(
             f"filters: columns={columns}, but each of the {k} columns is a filter of {c} channels:"
             " choose one with channel="
         )
-    across = k if by_channel else _columns(k) if columns is None else columns
-    whole("filters", "columns", across)
+    wanted = k if by_channel else _columns(k) if columns is None else columns
+    across = whole("filters", "columns", wanted)
     weight, scale = _scaled(weight, normalize)
     tiles = weight.swapaxes(0, 1).reshape(c * k, 1, fh, fw) if by_channel else weight
     down = math.ceil(len(tiles) / across)
     tile = _tile_width(across, down, fh, fw)
     figure = new_figure(max(across * tile, 2.6) + 1.2, down * tile * fh / fw + 0.8)
     axes = figure.subplots()
-    _show(axes, _mosaic(tiles, down, across), scale, (fh, fw), tile)
+    _show(axes, tiles, (down, across), scale, tile)
     if by_channel:
         _label_grid(axes, (c, k), (fh, fw))
     if not normalize and tiles.shape[1] == 1:
         figure.colorbar(axes.images[0], ax=axes, shrink=0.7, label="weight")
-    which = "" if channel is None else f", channel {channel}"
-    axes.set_title(f"{plain(name)}: {k} filters of {lengths((c, fh, fw))}{which}", fontsize=10)
+    axes.set_title(plain(name) + _details((k, c, fh, fw), weight, channel), fontsize=10)
     return figure
 
 
@@ -97,7 +97,11 @@ def _weights(layer: Any) -> tuple[str, Array]:
         raise ShapeError(f"filters: expected a Conv2d, got {type(layer).__name__}{found}")
     if isinstance(layer, Tensor) and layer.name:
         name = layer.name.removesuffix(".weight")
-    weight = np.asarray(raw(layer), np.float64)
+    given = np.asarray(raw(layer)) if isinstance(layer, (Tensor, np.ndarray, list)) else None
+    if given is None or given.dtype.kind not in "fiub":
+        what = type(layer).__name__ if given is None else f"weights of {given.dtype}"
+        raise DtypeError(f"filters: expected a Conv2d, or real weights (K, C, FH, FW), got {what}")
+    weight = given.astype(np.float64)
     if weight.ndim != 4 or not weight.size:
         raise ShapeError(f"filters: weights of shape {weight.shape}, expected (K, C, FH, FW)")
     return name, weight
@@ -115,10 +119,21 @@ def _of_channel(weight: Array, channel: int | None) -> Array:
 
 def _scaled(weight: Array, normalize: bool) -> tuple[Array, float]:
     """The weights, and the magnitude that has the strongest colour."""
+    if not isinstance(normalize, bool | np.bool_):
+        raise ArgumentError(f"filters: normalize={normalize!r:.60}, expected True or False")
     if not normalize:
         return weight, largest(weight)
-    of_each = np.abs(weight).max(axis=(1, 2, 3), keepdims=True)
+    finite = np.isfinite(weight)
+    of_each = np.abs(weight).max(axis=(1, 2, 3), keepdims=True, initial=0.0, where=finite)
     return weight / np.where(of_each == 0, 1.0, of_each), 1.0
+
+
+def _details(shape: Shape, weight: Array, channel: int | None) -> str:
+    """What the title adds to the name, such as how many weights are not finite."""
+    which = "" if channel is None else f", channel {channel}"
+    odd = np.count_nonzero(~np.isfinite(weight))
+    said = f"\n{odd:,} of {weight.size:,} weights are NaN or infinite" if odd else ""
+    return f": {shape[0]} filters of {lengths(shape[1:])}{which}{said}"
 
 
 def _columns(count: int) -> int:
@@ -132,28 +147,31 @@ def _tile_width(across: int, down: int, fh: int, fw: int) -> float:
     return max(fitting, _SMALLEST_PIXEL * fw)
 
 
-def _mosaic(tiles: Array, down: int, across: int) -> Array:
-    """Tiles (n, C, FH, FW) as one picture (down * FH, across * FW, C), NaN where none is left."""
+def _mosaic(tiles: Array, down: int, across: int, rest: float = np.nan) -> Array:
+    """Tiles (n, C, FH, FW) as one picture (down * FH, across * FW, C), ``rest`` behind the last."""
     n, c, fh, fw = tiles.shape
-    cells = np.full((down * across, c, fh, fw), np.nan)
+    cells = np.full((down * across, c, fh, fw), rest)
     cells[:n] = tiles
     rows = cells.reshape(down, across, c, fh, fw).transpose(0, 3, 1, 4, 2)
     return rows.reshape(down * fh, across * fw, c)
 
 
-def _show(axes: Axes, mosaic: Array, scale: float, size: tuple[int, int], tile: float) -> None:
-    """Draw the picture, and lines between the tiles."""
+def _show(axes: Axes, tiles: Array, counts: tuple[int, int], scale: float, tile: float) -> None:
+    """Draw the tiles, and lines between them."""
+    mosaic = _mosaic(tiles, *counts)
     if mosaic.shape[2] == 3:
-        colours = np.where(np.isnan(mosaic), 1.0, 0.5 + 0.5 * mosaic / scale)
+        colours = np.where(np.isfinite(mosaic), 0.5 + 0.5 * mosaic / scale, 1.0)
         bare(axes).imshow(colours, interpolation="none")
     else:
         bare(axes).imshow(
             mosaic[..., 0], cmap=diverging(), vmin=-scale, vmax=scale, interpolation="none"
         )
-    height, width = mosaic.shape[:2]
+    odd = np.where(np.isfinite(tiles), 0.0, np.nan)
+    mark_not_finite(axes, _mosaic(odd, *counts, rest=0.0).sum(axis=2))
+    (height, width), (fh, fw) = mosaic.shape[:2], tiles.shape[2:]
     thick: dict[str, Any] = {"color": "white", "linewidth": 0.8 + 5 * tile}
-    axes.hlines(np.arange(0, height + 1, size[0]) - 0.5, -0.5, width - 0.5, **thick)
-    axes.vlines(np.arange(0, width + 1, size[1]) - 0.5, -0.5, height - 0.5, **thick)
+    axes.hlines(np.arange(0, height + 1, fh) - 0.5, -0.5, width - 0.5, **thick)
+    axes.vlines(np.arange(0, width + 1, fw) - 0.5, -0.5, height - 0.5, **thick)
 
 
 def _label_grid(axes: Axes, counts: tuple[int, int], size: tuple[int, int]) -> None:

@@ -87,11 +87,13 @@ def receptive_field_box(model: nn.Module, unit: Unit, input_shape: Shape) -> Box
     """
     owner = "receptive_field_box"
     check_model(owner, model)
-    lengths = input_shape if isinstance(input_shape, (tuple, list)) else ()
-    if len(lengths) not in (3, 4) or not all(
-        isinstance(n, (int, np.integer)) and n > 0 for n in lengths
-    ):
-        raise ShapeError(f"{owner}: input_shape={input_shape!r}, expected (C, H, W)")
+    _check_unit(owner, unit)
+    lengths = tuple(input_shape) if isinstance(input_shape, (tuple, list)) else ()
+    positive = all(isinstance(n, (int, np.integer)) and n > 0 for n in lengths)
+    if len(lengths) not in (3, 4) or not positive or lengths[:-3] not in ((), (1,)):
+        raise ShapeError(
+            f"{owner}: input_shape={input_shape!r:.60}, expected (C, H, W) of one image"
+        )
     image = Tensor(np.zeros((1, *lengths[-3:]), dtype_of(model)), requires_grad=True)
     with np.errstate(all="ignore"):  # what an empty image makes of a logarithm does not matter
         output, index = _recorded_unit(owner, model, unit, image)
@@ -127,6 +129,8 @@ def receptive_field(model: nn.Module, unit: Unit, x: TensorLike) -> Figure:
     rows 0 to 6, columns 0 to 6
     """
     owner = "receptive_field"
+    check_model(owner, model)
+    _check_unit(owner, unit)
     image = variable_image(owner, model, x)
     output, index = _recorded_unit(owner, model, unit, image)
     box = _box(owner, output, index, image)
@@ -172,15 +176,19 @@ def _draw_box(axes: Axes, box: Box) -> None:
 # -- the unit ------------------------------------------------------------------------------
 
 
+def _check_unit(owner: str, unit: Any) -> None:
+    if not isinstance(unit, tuple) or len(unit) != 2:
+        given = repr(unit) if isinstance(unit, (str, tuple)) else type(unit).__name__
+        raise ArgumentError(
+            f"{owner}: unit={given:.60}, expected a layer and an index, such as"
+            " ('conv2', (channel, row, column))"
+        )
+
+
 def _recorded_unit(
     owner: str, model: nn.Module, unit: Unit, image: Tensor
 ) -> tuple[Tensor, tuple[int, ...]]:
     """The output of the unit's layer, recorded, and the unit's place in it."""
-    if not isinstance(unit, tuple) or len(unit) != 2:
-        raise ArgumentError(
-            f"{owner}: unit={unit!r:.60}, expected a layer and an index, such as"
-            " ('conv2', (channel, row, column))"
-        )
     layer, index = unit
     module = _module(owner, model, layer)
     outputs: list[Any] = []

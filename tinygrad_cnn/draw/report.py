@@ -131,6 +131,8 @@ class TrainingReport:
         return f"{part} {found.count:,} examples of the {self._what} data"
 
     def _confusion(self, found: Examination) -> str:
+        if found.has_nan:
+            raise ArgumentError("the model gives NaN scores")
         if found.confusion is None:
             raise ArgumentError("the targets are no classes")
         figure = confusion_matrix(found.confusion, classes=found.classes)
@@ -142,6 +144,8 @@ class TrainingReport:
                 raise ArgumentError("the model returns no array")
             said = f"The highest losses among {self._examined(found)}."
             return _note(said) + _table(found.worst)
+        if found.has_nan:
+            raise ArgumentError("the model gives NaN scores")
         if not found.worst:
             return _note(f"None among {self._examined(found)}.")
         wrong = found.confusion.sum() - found.confusion.trace()  # type: ignore[union-attr]

@@ -11,7 +11,7 @@ from .. import nn
 from .._arguments import whole
 from .._core.backprop import gradients
 from .._core.tensor import Tensor
-from ..errors import OutOfBoundsError
+from ..errors import ArgumentError, NonFiniteError, OutOfBoundsError
 from ..nn._checks import one_of
 from ..typing import Array, TensorLike
 from ._figure import SEQUENTIAL, bare, class_names, new_figure, show_picture
@@ -49,7 +49,8 @@ def saliency(
         ShapeError, DtypeError: ``x`` is not one image of floating-point numbers, or the model
             gives no scores.
         OutOfBoundsError: there is no such class.
-        ArgumentError: another method, or ``classes`` of another length.
+        ArgumentError: another method, ``classes`` of another length, or a label that is no integer.
+        NonFiniteError: the model has diverged: scores or gradient are NaN.
         MissingExtraError: matplotlib is not installed.
 
     Source: Simonyan, Vedaldi and Zisserman (2013); Smilkov et al. (2017) for SmoothGrad.
@@ -79,8 +80,15 @@ def saliency(
 
 
 def _checked_label(scores: Array, label: int | None) -> int:
+    if np.isnan(scores).any() or np.isposinf(scores).any():
+        raise NonFiniteError(
+            f"saliency: the model scores {scores}, so that no class is the best;"
+            " tc.check.diagnose tells where they come from"
+        )
     if label is None:
         return int(scores.argmax())
+    if isinstance(label, bool):
+        raise ArgumentError(f"saliency: label={label}, expected the number of a class")
     if whole("saliency", "label", label, least=0) >= len(scores):
         raise OutOfBoundsError(f"saliency: label={label}, the model scores {len(scores)} classes")
     return int(label)
@@ -90,6 +98,11 @@ def _gradient(model: nn.Module, images: Tensor, label: int) -> Array:
     """The gradient (C, H, W) of the score by the pixels, the mean over the images (N, C, H, W)."""
     [gradient] = gradients(model(images)[:, label].sum(), [images])
     mean: Array = np.asarray(gradient).mean(axis=0)
+    if not np.isfinite(mean).all():
+        raise NonFiniteError(
+            f"saliency: the gradient of score {label} is NaN or infinite at"
+            f" {np.count_nonzero(~np.isfinite(mean))} of {mean.size} pixels"
+        )
     return mean
 
 

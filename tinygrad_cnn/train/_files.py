@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from .. import nn
-from .._files import replacing
+from .._files import file_path, replacing
 from ..typing import Array
 from ._step import Step
 from .evaluation import Batches, Loss
@@ -78,6 +78,7 @@ class RunReport:
         model, data, validation, loss: of the run.
 
     Raises:
+        ArgumentError: ``path`` is none of a page that may be written.
         MissingExtraError: a page is wanted and matplotlib is not installed.
     """
 
@@ -91,6 +92,7 @@ class RunReport:
     ) -> None:
         self.path, self._report = path, None
         if path is not None:
+            file_path(path, ".html")  # before a run of hours
             from ..draw.report import TrainingReport
 
             self._report = TrainingReport(model, data, validation=validation, loss=loss)

@@ -16,7 +16,8 @@ __all__ = ["accuracy", "confusion_matrix"]
 def predictions(scores: Any, labels: Any) -> tuple[Array, Array] | None:
     """The class with the highest score and the label, of all that have a label of at least 0.
 
-    A label below 0 is one that losses ignore. None: these are no scores (N, C, …) with
+    A label below 0 is one that losses ignore. Among NaN scores the first counts as the highest:
+    who asks checks the loss. None: these are no scores (N, C, …) with
     integer labels (N, …).
     """
     if not isinstance(scores, (Tensor, np.ndarray)):
@@ -38,7 +39,7 @@ def accuracy(scores: TensorLike, labels: TensorLike) -> float:
 
     Raises:
         ShapeError: the two do not fit together, or the labels are no integers.
-        ArgumentError: no label counts.
+        ArgumentError: no label counts, or a NaN score leaves no class the best.
 
     >>> import tinygrad_cnn as tc
     >>> tc.train.accuracy(tc.tensor([[0.1, 0.9], [0.8, 0.2]]), [1, 1])
@@ -59,7 +60,7 @@ def confusion_matrix(scores: TensorLike, labels: TensorLike) -> Array:
 
     Raises:
         ShapeError: the two do not fit together, or the labels are no integers.
-        ArgumentError: a label has no score.
+        ArgumentError: a label has no score, or a NaN score leaves no class the best.
 
     >>> import tinygrad_cnn as tc
     >>> tc.train.confusion_matrix(tc.tensor([[0.1, 0.9], [0.8, 0.2]]), [1, 1])
@@ -78,10 +79,17 @@ def confusion_matrix(scores: TensorLike, labels: TensorLike) -> Array:
 
 
 def _checked(name: str, scores: TensorLike, labels: TensorLike) -> tuple[Array, Array]:
-    found = predictions(np.asarray(scores), labels)
+    scores = np.asarray(scores)
+    found = predictions(scores, labels)
     if found is None:
         raise ShapeError(
             f"{name}: scores {np.shape(scores)} and {np.asarray(labels).dtype} labels"
             f" {np.shape(labels)}: expected (N, C, …) and integers (N, …)"
+        )
+    unknown = np.isnan(scores).any(axis=1) & (np.asarray(labels) >= 0)
+    if unknown.any():
+        raise ArgumentError(
+            f"{name}: {np.count_nonzero(unknown)} of {found[1].size} examples have a NaN score, so"
+            " that no class is the best"
         )
     return found

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from ..._graph import Recording, Vertex
-from ...errors import GraphError
+from ...errors import ArgumentError, GraphError
 from ...explain._assigned import assigned_names
 from ...explain._symbols import latex_name, number
 from ...explain.formulas import in_words, passed, statement
@@ -83,7 +83,7 @@ class Mathematics:
     def _mathml(self, formula: Callable[[], str]) -> str:
         latex = _known(formula)
         if latex not in self._markup:
-            self._markup[latex] = mathml(latex) if latex else ""
+            self._markup[latex] = _typeset(latex) if latex else ""
         return self._markup[latex]
 
 
@@ -97,4 +97,12 @@ def _known(text: Callable[[], str]) -> str:
     try:
         return text()
     except GraphError:  # a primitive of the user's
+        return ""
+
+
+def _typeset(latex: str) -> str:
+    """The formula as MathML; empty where a name in it cannot be written so."""
+    try:
+        return mathml(latex)
+    except ArgumentError:
         return ""
