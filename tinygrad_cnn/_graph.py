@@ -41,7 +41,7 @@ class Vertex:
             gradient; ``"input"``: an array without gradient that the user handed to a function
             or operation; ``"constant"``: a number, or an array that a function made itself.
         node: the engine's vertex; None for inputs and constants.
-        value: the array or number; None where backward has let go of it.
+        value: the array or number; None where backward has let go of it, or it was changed.
         spec: its shape and dtype.
         operands: for each argument of the operation the vertex it came from. After backward
             those without gradient are not known any more and left out.
@@ -49,6 +49,8 @@ class Vertex:
             gradient and gets none was detached.
         requires_grad: whether the engine differentiates through this vertex.
         name: the variable or parameter name, or the role in the function it was given to.
+        changed: whether a variable was written to in place after it was used: its array, and
+            every view of it, has other values now than the results were computed from.
     """
 
     kind: Kind
@@ -59,6 +61,7 @@ class Vertex:
     flows: tuple[bool, ...] = ()
     requires_grad: bool = False
     name: str | None = None
+    changed: bool = False
 
     @property
     def shape(self) -> Shape:
@@ -158,18 +161,32 @@ class _Reader:
         self.vertices: list[Vertex] = []
         self.given = _given_arrays(self.nodes)
         self.values: dict[Node, Any] = {y.node: y.data}  # type: ignore[dict-item]
+        self.changed: set[Leaf] = set()
         for node in self.nodes:  # a variable's array is known to who uses it
             for parent, arg in zip(node.parents, node.args or (), strict=False):
                 if parent is not None:
                     self.values[parent] = arg
+            users = (parent for parent in node.parents if isinstance(parent, Leaf))
+            self.changed.update(leaf for leaf in users if leaf.written > node.age)
 
     def recording(self) -> Recording:
         for node in self.nodes:
             self._recorded(node)
+        self._forget_changed()
         freed = any(node.args is None for node in self.nodes)
         result = self.by_node[self.nodes[-1]]
         # A constant stands before its first use; what leads to the result comes in order of age.
         return Recording(tuple(self.vertices), result, freed, self.by_node)
+
+    def _forget_changed(self) -> None:
+        """Take away the values of what was written to since, and of what shares its memory."""
+        arrays = [value for leaf in self.changed if (value := self.values.get(leaf)) is not None]
+        for vertex in self.vertices:
+            shared = isinstance(vertex.value, np.ndarray) and any(
+                np.may_share_memory(vertex.value, array) for array in arrays
+            )
+            if shared or vertex.node in self.changed:
+                vertex.value, vertex.changed = None, True
 
     def _add(self, vertex: Vertex) -> Vertex:
         self.vertices.append(vertex)
@@ -183,7 +200,7 @@ class _Reader:
         value = self.values.get(node)
         if isinstance(node, Leaf):
             kind: Kind = "parameter" if node.is_parameter else "variable"
-            if value is None and node.written < self.nodes[-1].age:  # freed, and not changed since
+            if value is None:  # freed
                 tensor = node.tensor()
                 value = None if tensor is None else tensor.data
             self._add(Vertex(kind, node, value, node.ans, requires_grad=True, name=node.name))
@@ -251,7 +268,7 @@ def differentiate(recording: Recording, upstream: Any = None) -> Gradients:
             the gradient of the sum of the result.
 
     Raises:
-        GraphError: backward has let go of the values.
+        GraphError: backward has let go of the values, or a variable was changed in place since.
     """
     result = recording.result
     seed = np.ones(result.shape, result.spec.dtype)[()] if upstream is None else upstream
@@ -266,6 +283,12 @@ def differentiate(recording: Recording, upstream: Any = None) -> Gradients:
             contributions[vertex, index] = np.array(gradient)
 
     backpropagate({result.node: seed}, retain_graph=True, visit=visit)  # type: ignore[dict-item]
+    for vertex in recording:
+        if (
+            vertex.changed
+        ):  # where no gradient arrived: those found hold, but not what is shown beside
+            name = vertex.name or vertex.operation or vertex.kind
+            raise GraphError(f"{name} was changed in place after it was used: compute anew")
     return Gradients(of, contributions)
 
 

@@ -291,12 +291,18 @@ def test_what_was_not_recorded_has_no_graph():
         ({"open": ["conv9"]}, "open has 'conv9', no call of 'LeNet5', 'conv1'"),
         ({"open": 1}, "open=1, expected names"),
         ({"zoom": "layers", "depth": 0}, "depth=0, expected an integer of at least 1"),
+        ({"zoom": "layers", "depth": True}, "depth=True, expected an integer"),
         ({"depth": 2}, "depth folds layers, not zoom='functions'"),
     ],
 )
 def test_wrong_arguments(arguments, message):
     with pytest.raises(ArgumentError, match=message):
         tc.draw.graph(lenet(), **arguments)
+
+
+def test_nothing_to_open():
+    with pytest.raises(ArgumentError, match="open has 'zzz', and no call was recorded to open"):
+        tc.draw.graph(square(), open=["zzz"])
 
 
 def test_numbers_need_numbers():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import numpy as np
+import pytest
 from graphs_to_draw import lenet, square, texts
 from resnet18 import resnet18_loss
 
@@ -12,6 +13,7 @@ import tinygrad_cnn as tc
 import tinygrad_cnn.functional as F
 from tinygrad_cnn import nn
 from tinygrad_cnn._graph import read
+from tinygrad_cnn.errors import GraphError
 from tinygrad_cnn.ops import flops
 
 # -- what a box says -------------------------------------------------------------------------
@@ -31,9 +33,9 @@ def test_a_box_shows_what_is_asked_for():
     x = tc.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True, name="x")
     y = tc.exp(x)
     view = tc.draw.graph(y, show=["name", "shape", "dtype", "value", "source"])
-    assert texts(view)[0] == "x 2x2 float64 value 1 2 3 4"
+    assert texts(view)[0] == "x 2x2 float64 value 1, 2 3, 4"
     assert texts(view)[1].startswith("y 2x2 float64 test_graph_boxes.py:")
-    assert "y = tc.exp(x) value 2.72 7.39 20.1 54.6" in texts(view)[1]
+    assert "y = tc.exp(x) value 2.72, 7.39 20.1, 54.6" in texts(view)[1]
     assert texts(tc.draw.graph(y, show="op")) == ["variable", "exp"]
     assert texts(tc.draw.graph(y, show="dtype")) == ["x float64", "y = exp float64"]
     assert texts(tc.draw.graph(y, show="flops"))[1] == "y = exp 4 FLOP"
@@ -142,7 +144,7 @@ def test_after_backward_the_gradients_are_drawn_and_leaves_show_theirs():
     y.backward()
     view = tc.draw.graph(y, show=["value", "gradient"])
     assert len(back(view)) == 3
-    assert texts(view)[0] == "x value 1 2 gradient 60.3 1.21e+03"
+    assert texts(view)[0] == "x value 1, 2 gradient 60.3, 1.21e+03"
     assert texts(view)[1] == "multiply value freed gradient not kept"
     assert "backward(retain_graph=True)" in view.note
     assert "backward(retain_graph=True)" in view.dot
@@ -155,9 +157,9 @@ def test_a_retained_graph_is_walked_again():
     x = tc.tensor([1.0, 2.0], requires_grad=True, name="x")
     y = (x * x).sum()
     y.backward(retain_graph=True)
-    assert texts(tc.draw.graph(y, show="gradient"))[0] == "x gradient 2 4"
+    assert texts(tc.draw.graph(y, show="gradient"))[0] == "x gradient 2, 4"
     view = tc.draw.graph(y, show="gradient", backward=True)
-    assert texts(view) == ["x gradient 2 4", "multiply gradient 1 1", "y = sum gradient 1"]
+    assert texts(view) == ["x gradient 2, 4", "multiply gradient 1, 1", "y = sum gradient 1"]
     assert x.grad.numpy().tolist() == [2.0, 4.0]
 
 
@@ -165,7 +167,7 @@ def test_gradients_of_an_array_are_those_of_its_sum():
     x = tc.tensor([1.0, 2.0], requires_grad=True, name="x")
     view = tc.draw.graph(x * x, show="gradient", backward=True)
     assert view.note == "gradients of the sum of the result"
-    assert texts(view)[0] == "x gradient 2 4"
+    assert texts(view)[0] == "x gradient 2, 4"
     assert texts(tc.draw.graph(x * x, show="gradient"))[0] == "x gradient none yet"
 
 
@@ -227,3 +229,118 @@ def test_the_legend_tells_the_kinds_that_occur():
 def test_the_same_graph_is_the_same_text():
     loss = resnet18_loss()
     assert tc.draw.graph(loss, backward=True).dot == tc.draw.graph(loss, backward=True).dot
+
+
+def test_a_row_of_numbers_is_wrapped_behind_a_comma():
+    x = tc.tensor([1.0, 2.0, 3.0, 4.0], requires_grad=True)
+    assert texts(tc.draw.graph(x, show="value")) == ["x value 1, 2, 3, 4"]
+
+
+def test_a_long_name_is_cut_and_whole_in_the_hint():
+    x = tc.tensor(1.0, requires_grad=True, name="L" * 3000)
+    with tc.scope("S" * 3000):
+        y = tc.exp(tc.exp(x))
+    for zoom in ("functions", "primitives"):
+        view = tc.draw.graph(y * 2.0, zoom)
+        assert view.boxes[0].name == "L" * 3000
+        assert texts(view)[0] == f"{'L' * 43}… scalar"
+        labels = re.sub(r'tooltip="?\w+[^"\]]*', "", view.dot)
+        assert max(map(len, re.findall(r"[LS]+", labels))) == 43
+        assert "L" * 3000 in view.dot
+        assert "S" * 3000 in view.dot
+
+
+# -- values that are no longer those that were computed with -----------------------------------
+
+
+def test_a_variable_that_was_changed_since_shows_no_value():
+    p = tc.tensor([1.0, 2.0], requires_grad=True, name="p")
+    row = p.reshape(1, 2)  # shares its memory
+    z = (row * p).sum()
+    assert texts(tc.draw.graph(z, show=["value"]))[0] == "p value 1, 2"
+    with tc.no_grad():
+        p += 10.0
+    view = tc.draw.graph(z, show=["value"])
+    assert texts(view) == [
+        "p value changed since",
+        "row = reshape value changed since",
+        "multiply value 1, 4",
+        "z = sum value 5",
+    ]
+    assert "changed in place since" in view.note
+    assert "changed" not in tc.draw.graph(z).note
+    changed = [vertex.operation or vertex.name for vertex in read(z) if vertex.changed]
+    assert changed == ["p", "reshape"]
+    assert texts(tc.draw.graph((p * p).sum(), show=["value"]))[0] == "p value 11, 12"
+
+
+def test_a_change_between_two_uses_counts():
+    p = tc.tensor([1.0, 2.0], requires_grad=True, name="p")
+    doubled = p * 2.0
+    with tc.no_grad():
+        p += 10.0
+    z = (doubled * p).sum()
+    assert texts(tc.draw.graph(z, show=["value"]))[0] == "p value changed since"
+
+
+def test_a_change_after_backward_counts():
+    p = tc.tensor([1.0, 2.0], requires_grad=True, name="p")
+    z = (p * 2.0).sum()
+    z.backward()
+    assert texts(tc.draw.graph(z, show=["value"]))[0] == "p value 1, 2"
+    with tc.no_grad():
+        p += 10.0
+    assert texts(tc.draw.graph(z, show=["value"]))[0] == "p value changed since"
+
+
+def test_no_gradients_are_found_beside_changed_values():
+    p = tc.tensor([1.0, 2.0], requires_grad=True, name="p")
+    q = tc.tensor([1.0, 2.0], requires_grad=True, name="q")
+    z = (tc.sign(p * 2.0) + q).sum()  # no gradient reaches p
+    with tc.no_grad():
+        p += 10.0
+    with pytest.raises(GraphError, match="p was changed in place"):
+        tc.draw.graph(z, backward=True)
+
+
+# -- graphs that Graphviz would take minutes for -----------------------------------------------
+
+
+def chain(steps):
+    x = tc.tensor(1.0, requires_grad=True, name="x")
+    y = x
+    for i in range(steps):
+        y = y * 1.001 if i % 2 else y + x
+    return y
+
+
+def lengths(view):
+    """How many boxes each drawn line spans, but for those that start at a copy."""
+    ends = re.findall(r"^\s*n(\d+) -> n(\d+) ", view.dot, re.M)
+    return [int(end) - int(start) for start, end in ends]
+
+
+def test_far_consumers_have_a_copy_of_what_they_are_given():
+    view = tc.draw.graph(chain(150), backward=True)
+    [x] = [box for box in view.boxes if box.name == "x"]
+    uses = [edge for edge in view.edges if edge.start is x]
+    assert len(uses) == 75
+    copies = re.findall(r"^\s*(n0_\d+) \[label", view.dot, re.M)
+    near = re.findall(r"^\s*n0 -> n\d+ .*weight=1", view.dot, re.M)
+    assert len(near) + len(copies) == 75
+    assert max(lengths(view)) <= 16
+    for copy in copies:  # one line to one consumer, and its gradient
+        assert len(re.findall(rf"^\s*{copy} -> ", view.dot, re.M)) == 2
+    assert "same box as above" in view.dot
+    assert "same box as above" not in tc.draw.graph(lenet()).dot
+    assert "↑" not in tc.draw.graph(resnet18_loss(), backward=True).dot
+
+
+def test_far_results_have_copies_too():
+    y = first = tc.tensor(1.0, requires_grad=True) * 2.0
+    for _ in range(100):
+        y = tc.tanh(y)
+    view = tc.draw.graph(y + first)
+    assert max(lengths(view)) == 2  # past the constant that the first is multiplied by
+    assert len(view.edges) == 104
+    assert len(re.findall(r"↑ first = multiply", view.dot)) == 1

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
+import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from importlib.resources import files
@@ -11,7 +13,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from graphs_to_draw import lenet
+from graphs_to_draw import lenet, square
 from resnet18 import resnet18_loss
 
 import tinygrad_cnn as tc
@@ -97,15 +99,60 @@ def test_graphviz_draws_a_residual_net(zoom):
 
 
 @needs_dot
-def test_an_error_of_graphviz_is_told(monkeypatch):
-    import graphviz
+def test_a_layout_that_takes_too_long_is_made_simpler(monkeypatch):
+    asked = []
 
-    def fail(*_, **__):
-        raise graphviz.CalledProcessError(1, "dot", stderr=b"out of memory")
+    def run(command, *, input, **settings):
+        asked.append(input.decode())
+        if "splines=line" not in asked[-1]:
+            raise subprocess.TimeoutExpired(command, settings["timeout"])
+        return real(command, input=input, **settings)
 
-    monkeypatch.setattr(graphviz.Source, "pipe", fail)
-    with pytest.raises(GraphError, match="dot failed"):
-        tc.draw.graph(lenet()).svg()
+    real = subprocess.run
+    monkeypatch.setattr(subprocess, "run", run)
+    view = tc.draw.graph(lenet(), show=["name", "memory"])
+    assert any("layout took too long" in (text or "") for text in drawn_texts(view.svg()))
+    assert "layout took too long" in view.note
+    assert "kept for backward" in view.note
+    view.png()
+    assert len(asked) == 3  # it does not wait twice
+    assert asked[1:] == [view.dot] * 2
+
+
+def test_a_layout_that_is_never_done_is_an_error_and_left_to_the_page(monkeypatch):
+    def run(command, **settings):
+        raise subprocess.TimeoutExpired(command, settings["timeout"])
+
+    monkeypatch.setattr(shutil, "which", lambda name: name)
+    monkeypatch.setattr(subprocess, "run", run)
+    view = tc.draw.graph(lenet())
+    with pytest.raises(GraphError, match="choose a coarser zoom"):
+        view.png()
+    assert "wasm" in view.html()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell script")
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ("#!/bin/sh\necho out of memory >&2; exit 1", "dot failed: out of memory"),
+        ("#!/bin/sh\nexit 3", "dot failed: exit 3"),
+        ("#!/bin/sh\nexit 0", "dot failed: exit 0"),
+        ("#!/nowhere/sh\n", "dot does not run"),
+    ],
+)
+def test_a_broken_graphviz_is_told_and_pages_do_without(tmp_path, monkeypatch, script, message):
+    program = tmp_path / "dot"
+    program.write_text(script)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    view = tc.draw.graph(square())
+    with pytest.raises(GraphError, match=message):
+        view.svg()
+    assert "wasm" in view.html()
+    bundle = view._repr_mimebundle_()
+    assert bundle["text/html"].startswith("<iframe")
+    assert message in bundle["text/plain"]
 
 
 # -- with pygraphviz alone -------------------------------------------------------------------
@@ -150,7 +197,8 @@ def test_without_graphviz_the_remedy_is_named(tmp_path):
 def test_without_graphviz_notebooks_get_a_page_and_terminals_the_text():
     view = tc.draw.graph(lenet())
     bundle = view._repr_mimebundle_()
-    assert bundle["text/plain"].startswith(f"{view.dot}\nFor a picture: install Graphviz")
+    assert bundle["text/plain"].startswith(f"{view.dot}\ndraw.graph: ")
+    assert "install Graphviz" in bundle["text/plain"]
     assert bundle["text/html"].startswith('<iframe sandbox="allow-scripts"')
     assert bundle["text/html"].count("<") == 2
 
@@ -178,6 +226,14 @@ def test_wrong_paths(tmp_path):
         with pytest.raises(ArgumentError, match="existing folder"):
             draw(tmp_path / "nowhere" / "graph")
     assert not list(tmp_path.iterdir())
+    (tmp_path / "folder").mkdir()
+    for draw in (view.svg, view.png, view.html):
+        with pytest.raises(ArgumentError, match="this is a folder"):
+            draw(tmp_path / "folder")
+        for path in (3, "", b"graph", True):
+            with pytest.raises(ArgumentError, match="expected the name of a file"):
+                draw(path)
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
 # -- in a browser ----------------------------------------------------------------------------

@@ -23,6 +23,7 @@ __all__ = [
     "KNOWN",
     "Caption",
     "Captions",
+    "cut",
     "module_path",
     "number_text",
     "scope_title",
@@ -84,6 +85,8 @@ class Captions:
     def caption(self, box: Box, frames: Sequence[Scope] = ()) -> Caption:
         """All that a box shows inside of these frames, which need not be named again."""
         caption = Caption(short_name(self._title(box), frames), hint=_hint(box))
+        if cut(box.name) != box.name:
+            caption.hint = f"{box.name}: {caption.hint}"
         caption.lines += self._specs(box)
         if "op" in self.show:
             caption.lines += textwrap.wrap(", ".join(settings(box)), _WIDTH)
@@ -99,14 +102,14 @@ class Captions:
 
     def _title(self, box: Box) -> str:
         neither = not {"name", "op"}.intersection(self.show)  # a box is never nameless
-        name = box.name if "name" in self.show or neither else ""
-        op = operation(box) if "op" in self.show or neither else ""
+        name = cut(box.name) if "name" in self.show or neither else ""
+        op = cut(operation(box)) if "op" in self.show or neither else ""
         if box.scope is None:
             if not box.vertices[0].operation:
                 return name or box.kind
             return " = ".join(filter(None, (name, op)))
         named = len(box.outputs) == 1 and ("name" in self.show or neither)
-        called = self._variable(box.outputs[0]) if named else ""
+        called = cut(self._variable(box.outputs[0])) if named else ""
         return " = ".join(filter(None, (called, ": ".join(filter(None, (name, op))))))
 
     def _specs(self, box: Box) -> Iterator[str]:
@@ -132,7 +135,8 @@ class Captions:
 
     def _panels(self, vertex: Vertex) -> Iterator[tuple[str, Any]]:
         if "value" in self.show:
-            yield "value", "freed" if vertex.value is None else vertex.value
+            gone = "changed since" if vertex.changed else "freed"
+            yield "value", gone if vertex.value is None else vertex.value
         if "gradient" in self.show and vertex.requires_grad:
             yield "gradient", self._gradient(vertex)
 
@@ -199,7 +203,7 @@ def _sources(box: Box) -> list[str]:
         return []
     text = _line(lines[0])
     more = [f"and {len(lines) - 1:,} more"] if len(lines) > 1 else []
-    return [text if len(text) <= _WIDTH else f"{text[: _WIDTH - 1]}…", *more]
+    return [cut(text), *more]
 
 
 def _line(source: SourceLine | None) -> str:
@@ -215,6 +219,11 @@ def _hint(box: Box) -> str:
     if not vertex.operation or vertex.node is None:
         return f"{box.kind} {vertex.name or ''} {shape_text(vertex.shape)} {vertex.spec.dtype}"
     return f"{vertex.operation} at {_line(vertex.node.source)}"
+
+
+def cut(text: str) -> str:
+    """As much of it as a line holds."""
+    return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 1]}…"
 
 
 def number_text(x: Any, digits: int) -> str:

@@ -104,7 +104,7 @@ def _view(
     by_key = boxes_of(recording, keys, captions.name)
     edges = edges_between(recording, keys, by_key, walked)
     boxes = tuple(by_key.values())
-    said = (folding, *_said(recording, walked is not None), totals(recording.vertices, show))
+    said = (folding, *_said(recording, show, walked is not None), totals(recording.vertices, show))
     note = "\n".join(filter(None, said))
     frames = frames_of(boxes, edges, scopes)
     text = dot(boxes, edges, frames, captions, backward=backward, legend=legend, note=note)
@@ -124,6 +124,8 @@ def _check(y: Any, zoom: Any, backward: Any, depth: Any, legend: Any) -> None:
     if not isinstance(legend, bool):
         raise ArgumentError(f"draw.graph: legend={legend!r}, expected True or False")
     if depth is not None:
+        if isinstance(depth, bool):
+            raise ArgumentError(f"draw.graph: depth={depth!r}, expected an integer of at least 1")
         whole("draw.graph", "depth", depth)
         if zoom != "layers":
             raise ArgumentError(f"draw.graph: depth folds layers, not zoom={zoom!r}")
@@ -171,12 +173,15 @@ def _opened(scopes: Scopes, names: tuple[str, ...]) -> set[Scope]:
     for name in names:
         if name not in by_name:
             known = sorted({scope.name for scope in scopes.calls})
-            raise ArgumentError(f"draw.graph: open has {name!r}, no call of {_or(known)}")
+            there = f"no call of {_or(known)}" if known else "and no call was recorded to open"
+            raise ArgumentError(f"draw.graph: open has {name!r}, {there}")
     return {scope for name in names for scope in by_name[name]}
 
 
-def _said(recording: Recording, walked: bool) -> Iterator[str]:
+def _said(recording: Recording, show: tuple[str, ...], walked: bool) -> Iterator[str]:
     """What a reader has to know besides."""
+    if "value" in show and any(vertex.changed for vertex in recording):
+        yield "what was changed in place since shows no value: the results are of the one before"
     if recording.freed:
         yield (
             "after backward: inputs, constants and inner gradients are gone;"

@@ -99,9 +99,12 @@ def _background(level: int, scale: str) -> str:
 
 def _numbers(array: Array) -> str:
     """Rows as NumPy prints them; one row alone is wrapped."""
-    rows = array.reshape(-1, array.shape[-1] if array.ndim else 1).tolist()
+    digits = 3 if array.ndim else 4
+    rows = [
+        ",\n".join(number_text(x, digits) for x in row).split("\n")
+        for row in array.reshape(-1, array.shape[-1] if array.ndim else 1).tolist()
+    ]
     if len(rows) == 1:
         rows = [rows[0][i : i + _IN_A_ROW] for i in range(0, len(rows[0]), _IN_A_ROW)]
-    digits = 3 if array.ndim else 4
-    cells = ("".join(f"<TD>{_text(number_text(x, digits), 10)}</TD>" for x in row) for row in rows)
+    cells = ("".join(f"<TD>{_text(x, 10)}</TD>" for x in row) for row in rows)
     return f"{_open(2)}{''.join(f'<TR>{row}</TR>' for row in cells)}</TABLE>"

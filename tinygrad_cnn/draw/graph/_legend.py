@@ -17,7 +17,7 @@ _SAMPLES = {"value": "──▶", "gradient": "◀╌╌", "no gradient": "┈�
 
 
 def draw_legend(
-    picture: graphviz.Digraph, boxes: Iterable[str], lines: Iterable[str], maps: bool
+    picture: graphviz.Digraph, boxes: Iterable[str], lines: Iterable[str], maps: bool, copies: bool
 ) -> None:
     """Add a column that tells what the kinds of boxes and lines mean.
 
@@ -25,6 +25,7 @@ def draw_legend(
         picture: what it is added to.
         boxes, lines: the kinds that occur.
         maps: whether numbers are shown as colours.
+        copies: whether boxes are drawn again beside far consumers.
     """
     rows = [
         f'<TR><TD ALIGN="LEFT"><FONT COLOR="{LINES[kind]["color"]}">{_SAMPLES[kind]}</FONT></TD>'
@@ -36,6 +37,8 @@ def draw_legend(
         rows.append(
             '<TR><TD COLSPAN="2">maps: blue &lt; 0 &lt; orange,<BR/>or dark to light</TD></TR>'
         )
+    if copies:
+        rows.append('<TR><TD ALIGN="LEFT">↑</TD><TD ALIGN="LEFT">same box as above</TD></TR>')
     table = f'<<TABLE BORDER="0" CELLSPACING="0" CELLPADDING="1">{"".join(rows)}</TABLE>>'
     with picture.subgraph(name="cluster_legend") as column:
         column.attr(label="legend", **FRAME)

@@ -10,11 +10,11 @@ import numpy as np
 
 from ..._core.context import Scope
 from ...typing import Array, Shape
-from ._captions import Captions, scope_title, shape_text, short_name
+from ._captions import Caption, Captions, cut, scope_title, shape_text, short_name
 from ._fold import Box, Edge
 from ._label import FULL, label, plain
 from ._legend import draw_legend
-from ._style import BOXES, EDGE, FRAME, GRAPH, LINES, NODE
+from ._style import BOXES, COPY, EDGE, FRAME, GRAPH, LINES, NODE
 
 if TYPE_CHECKING:
     import graphviz
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["dot"]
 
 _MOST_SHAPES = 3
+_FAR = 15  # boxes between a given array and a consumer that has a copy of it beside itself
+_FAR_RESULT = 60  # the same for what was computed
 
 
 def dot(
@@ -53,9 +55,10 @@ def dot(
         edge_attr=EDGE,
     )
     names = {box: f"n{number}" for number, box in enumerate(boxes)}
-    _draw_boxes(picture, boxes, 0, frames, names, captions)
+    copies = _copies(boxes, edges, names)
+    _draw_boxes(picture, boxes, 0, frames, names, captions, copies)
     for edge in edges:
-        ends = names[edge.start], names[edge.end]
+        ends = copies.get(edge, names[edge.start]), names[edge.end]
         kind = "no gradient" if edge.detached else "value"
         text = kind if edge.detached else _carried(edge, captions.show)
         # What the model does runs straight down; what it is given stands beside.
@@ -75,7 +78,7 @@ def dot(
         maps = not {"value", "gradient"}.isdisjoint(captions.show) and any(
             math.prod(array.shape) > FULL for box in boxes for array in box.outputs
         )
-        draw_legend(picture, {box.kind for box in boxes}, lines, maps)
+        draw_legend(picture, {box.kind for box in boxes}, lines, maps, bool(copies))
     return str(picture.source)
 
 
@@ -86,10 +89,14 @@ def _draw_boxes(
     frames: Mapping[Box, Sequence[Scope]],
     names: Mapping[Box, str],
     captions: Captions,
+    copies: Mapping[Edge, str],
 ) -> None:
     """Boxes that lie in the same ``depth`` frames; those that lie in further ones, there."""
     import graphviz
 
+    beside: dict[Box, list[Edge]] = {}
+    for edge in copies:
+        beside.setdefault(edge.end, []).append(edge)
     framed: dict[Scope, list[Box]] = {}
     for box in boxes:
         if len(frames[box]) > depth:
@@ -98,11 +105,36 @@ def _draw_boxes(
         caption = captions.caption(box, frames[box])
         hint = graphviz.escape(plain(caption.hint))
         picture.node(names[box], label(caption), tooltip=hint, **BOXES[box.kind])
+        for edge in beside.get(box, ()):
+            caption = captions.caption(edge.start, frames[box])
+            hint = graphviz.escape(plain(f"again: {caption.hint}"))
+            again = Caption(f"↑ {caption.title}")
+            picture.node(copies[edge], label(again), tooltip=hint, **BOXES[edge.start.kind] | COPY)
     for scope, members in framed.items():
         with picture.subgraph(name=f"cluster_{names[members[0]]}_{depth}") as frame:
             title = short_name(scope_title(scope), frames[members[0]][:depth])
-            frame.attr(label=graphviz.escape(plain(title)), **FRAME)
-            _draw_boxes(frame, members, depth + 1, frames, names, captions)
+            text, hint = (graphviz.escape(plain(t)) for t in (cut(title), title))
+            frame.attr(label=text, tooltip=hint, **FRAME)
+            _draw_boxes(frame, members, depth + 1, frames, names, captions, copies)
+
+
+def _copies(
+    boxes: Sequence[Box], edges: Sequence[Edge], names: Mapping[Box, str]
+) -> dict[Edge, str]:
+    """Names of small copies: of a box, beside each consumer far from the first one.
+
+    Edges across many screens can be followed by nobody, and take Graphviz minutes to lay out.
+    """
+    order = {box: number for number, box in enumerate(boxes)}
+    first: dict[Box, int] = {}
+    copies: dict[Edge, str] = {}
+    for edge in edges:
+        start, place = edge.start, order[edge.end]
+        first[start] = min(place, first.get(start, place))
+        far = _FAR_RESULT if start.kind in ("operation", "result") else _FAR
+        if place - first[start] > far:
+            copies[edge] = f"{names[start]}_{len(copies)}"
+    return copies
 
 
 def _below_their_feeds(

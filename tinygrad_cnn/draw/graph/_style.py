@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["BOXES", "EDGE", "FAINT", "FRAME", "GRAPH", "INK", "LINES", "NODE"]
+__all__ = ["BOXES", "COPY", "EDGE", "FAINT", "FRAME", "GRAPH", "INK", "LINES", "NODE"]
 
 INK, FAINT, LINE = "#17212b", "#52606d", "#44515e"
 GRAPH = {
@@ -14,6 +14,7 @@ NODE = {
     "fontcolor": INK, "margin": "0.06,0.03", "height": "0.2", "width": "0.2",
 }  # fmt: skip
 EDGE = {"fontname": "Arial", "fontsize": "9", "arrowsize": "0.6"}
+COPY = {"style": "filled,dashed", "color": "#9fb0c0"}  # a box that stands above already
 FRAME = {"style": "rounded", "color": "#9fb0c0", "labeljust": "l", "margin": "6"}
 BOXES = {
     "parameter": {"shape": "box3d", "fillcolor": "#fdeed0"},

@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any, overload
 
 from ..._files import replacing, write_text
-from ...errors import ArgumentError
+from ...errors import ArgumentError, GraphError
 from .._html import page, resource, write_page
 from ._fold import Box, Edge
-from ._render import REMEDY, can_render, render
+from ._render import render, simplified
 
 __all__ = ["GraphView"]
 
 _PathLike = str | os.PathLike[str]
+_SIMPLER = "its layout took too long: lines are straight, and boxes placed with less care"
 _BODY = """\
 <header>
 <h1>Computation graph</h1>
@@ -59,11 +60,11 @@ class GraphView:
         """The picture as SVG text; given a path, written there.
 
         Raises:
-            GraphError: Graphviz is not installed.
+            GraphError: Graphviz is not installed, or fails.
             ArgumentError: the folder does not exist, or the name ends in something else.
         """
         target = _target(path, ".svg")
-        text = render(self.dot, "svg").decode("utf-8")
+        text = self._drawn("svg").decode("utf-8")
         return text if target is None else write_text(target, text)
 
     @overload
@@ -74,11 +75,11 @@ class GraphView:
         """The picture as PNG; given a path, written there.
 
         Raises:
-            GraphError: Graphviz is not installed.
+            GraphError: Graphviz is not installed, or fails.
             ArgumentError: the folder does not exist, or the name ends in something else.
         """
         target = _target(path, ".png")
-        image = render(self.dot, "png")
+        image = self._drawn("png")
         if target is None:
             return image
         with replacing(target) as file:
@@ -92,7 +93,7 @@ class GraphView:
     def html(self, path: _PathLike | None = None) -> str | Path:
         """A page to zoom and move in; given a path, written there. It needs no network.
 
-        Where Graphviz is not installed, the page brings it along (1.3 MB), compiled to
+        Where Graphviz is not installed or fails, the page brings it along (1.3 MB), compiled to
         WebAssembly by the project Viz.js.
 
         Raises:
@@ -106,10 +107,10 @@ class GraphView:
         """
         target = _target(path, ".html")
         parts: dict[str, Any] = {"scripts": [resource("graph.js")], "data": {}}
-        if can_render():
+        try:
             picture = self.svg()
             body = _BODY.format(picture=picture[picture.index("<svg") :])
-        else:
+        except GraphError:
             body = _BODY.format(picture="<p>Drawing …</p>")
             parts["scripts"].insert(0, files("tinygrad_cnn.draw._vendor") / "viz-global.js")
             parts |= {"data": {"dot": self.dot}, "wasm": True}
@@ -118,12 +119,27 @@ class GraphView:
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         """What notebooks show."""
-        if can_render():
+        try:
             return {"image/svg+xml": self.svg(), "text/plain": repr(self)}
-        return {
-            "text/html": _FRAME.format(html.escape(self.html())),
-            "text/plain": f"{self.dot}\nFor a picture: {REMEDY}.",
-        }
+        except GraphError as error:
+            return {
+                "text/html": _FRAME.format(html.escape(self.html())),
+                "text/plain": f"{self.dot}\n{error}",
+            }
+
+    def _drawn(self, kind: str) -> bytes:
+        """The picture; simpler from now on if its layout takes too long."""
+        try:
+            return render(self.dot, kind)
+        except TimeoutError:
+            if _SIMPLER not in self.note:
+                self.note = f"{self.note}\n{_SIMPLER}".lstrip()
+                self.dot = simplified(self.dot, self.note)
+                return self._drawn(kind)
+            raise GraphError(
+                "draw.graph: Graphviz's dot does not get this laid out: choose a coarser zoom or"
+                " depth, such as zoom='layers', depth=1"
+            ) from None
 
     def __repr__(self) -> str:
         return f"<GraphView of {len(self.boxes)} boxes and {len(self.edges)} edges>"
@@ -133,7 +149,12 @@ def _target(path: _PathLike | None, suffix: str) -> Path | None:
     """Where to write, with the suffix that says what it is."""
     if path is None:
         return None
+    # Path("") is the folder "."
+    if not isinstance(path, str | os.PathLike) or path == "":
+        raise ArgumentError(f"{suffix[1:]}: path={path!r}, expected the name of a file")
     path = Path(path)
+    if path.is_dir():
+        raise ArgumentError(f"{path}: expected the name of a file, this is a folder")
     if path.suffix.lower() not in ("", suffix):
         raise ArgumentError(f"{path}: {suffix[1:]}() writes files whose names end in {suffix}")
     return path if path.suffix else path.with_suffix(suffix)
