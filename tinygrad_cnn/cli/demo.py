@@ -120,8 +120,10 @@ def _look_inside(model: nn.Module, images: Array, labels: Array, folder: Path) -
     derivation = explain.derive(loss, model)
     print(f"The derived NumPy code agrees with autograd to {derivation.error:.1e}.")
     loss = functional.cross_entropy(model(images[:1]), labels[:1])
+    view = draw.graph(loss, backward=True)
     written = [
-        draw.graph(loss, backward=True).html(folder / "graph.html"),
+        view.html(folder / "graph.html"),
+        write_text(folder / "graph.dot", view.dot),
         draw.stepper(loss, folder / "stepper.html"),
         draw.conv_demo(next(model.children()), images[0], folder / "convolution.html"),
         derivation.html(folder / "derivation.html"),
@@ -138,7 +140,7 @@ Open      {folder}/stepper.html      the network, one step at a time: press the 
           {folder}/derivation.html   the chain rule of this network, line by line
           {folder}/derivation.py     the same as NumPy code that needs nothing else
           {folder}/convolution.html  its first convolution, number by number
-          {folder}/graph.html        its graph
+          {folder}/graph.html        its graph (graph.dot for Graphviz's tools)
 Try       tinygrad-cnn demo --seed 1     other weights, another order
           tinygrad-cnn predict {folder}/model.npz
           tinygrad-cnn train --help      other data, other models
