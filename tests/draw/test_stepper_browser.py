@@ -14,7 +14,6 @@ from stepper_pages import TIMES, expression, lenet, perceptron, step_of
 
 import tinygrad_cnn as tc
 from tinygrad_cnn import nn
-from tinygrad_cnn.draw.stepper import stepper
 
 pytestmark = pytest.mark.browser
 
@@ -33,17 +32,6 @@ CONTRASTS = """(() => {
     return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
   });
 })()"""
-
-
-@pytest.fixture
-def opened(browser, tmp_path):
-    """Opens the page of a result."""
-
-    def open_page(result, fragment=""):
-        browser.open(stepper(result, tmp_path / "page"), fragment)
-        return browser
-
-    return open_page
 
 
 # -- steps ---------------------------------------------------------------------------------

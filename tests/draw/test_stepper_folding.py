@@ -6,7 +6,6 @@ import pytest
 from stepper_pages import lenet, perceptron, residual, step_of, titles
 
 import tinygrad_cnn as tc
-from tinygrad_cnn.draw.stepper import stepper
 
 pytestmark = pytest.mark.browser
 
@@ -32,17 +31,6 @@ COLLISIONS = """(() => {
   }
   return found;
 })()"""
-
-
-@pytest.fixture
-def opened(browser, tmp_path):
-    """Opens the page of a result."""
-
-    def open_page(result, fragment=""):
-        browser.open(stepper(result, tmp_path / "page"), fragment)
-        return browser
-
-    return open_page
 
 
 @pytest.fixture

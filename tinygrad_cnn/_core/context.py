@@ -54,6 +54,19 @@ class Scope:
         return f"<Scope {self.path}({settings})>"
 
 
+def enclosing(scope: Scope | None) -> Iterator[Scope]:
+    """A scope and those around it, the innermost first; nothing for None."""
+    while scope is not None:
+        yield scope
+        scope = scope.parent
+
+
+def layer_path(scope: Scope | None) -> str:
+    """The path of the innermost module around a scope, without the model's own name."""
+    names = [outer.name for outer in enclosing(scope) if outer.kind == "module"]
+    return ".".join(names[-2::-1])
+
+
 class Context:
     """What one thread records."""
 

@@ -10,6 +10,7 @@ import numpy as np
 from .. import nn
 from .._arguments import whole
 from .._core.backprop import consumers_first
+from .._core.context import enclosing, layer_path
 from .._core.node import Node
 from .._core.tensor import Tensor
 from ..errors import ArgumentError
@@ -123,7 +124,7 @@ def _columns(output: Any) -> list[Column]:
         if heading:
             outputs.setdefault(step, (heading, node))
     columns = [
-        Column(heading, _layer(node), np.asarray(node.ans[0]))
+        Column(heading, layer_path(node.scope), np.asarray(node.ans[0]))
         for heading, node in reversed(outputs.values())
         if node.ans.ndim == 4 or (heading == "FC" and node.ans.ndim == 2)
     ]
@@ -139,23 +140,10 @@ def _step(node: Node) -> tuple[Any, str]:
     """
     step: Any = node
     name = node.primitive.name if node.primitive else ""
-    scope = node.scope
-    while scope is not None:
+    for scope in enclosing(node.scope):
         if scope.kind == "function" and scope.name in _HEADINGS:
             step, name = scope, scope.name
-        scope = scope.parent
     return step, _HEADINGS.get(name, "")
-
-
-def _layer(node: Node) -> str:
-    """The path of the module that computed a node; empty for the model itself."""
-    names: list[str] = []
-    scope = node.scope
-    while scope is not None:
-        if scope.kind == "module":
-            names.append(scope.name)
-        scope = scope.parent
-    return ".".join(names[-2::-1])  # without the model
 
 
 def _chosen(columns: list[Column], layers: Sequence[str] | None) -> list[Column]:

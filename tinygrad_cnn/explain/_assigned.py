@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections import Counter
 
+from .._core.context import enclosing
 from .._core.node import SourceLine
 from .._graph import Recording, Vertex
 
@@ -44,8 +45,4 @@ def _target(line: str, vertex: Vertex) -> str:
 
 def _made_by(vertex: Vertex) -> set[str]:
     """The names of the operation and of the scopes around it."""
-    names, scope = {vertex.operation}, vertex.scope
-    while scope is not None:
-        names.add(scope.name)
-        scope = scope.parent
-    return names
+    return {vertex.operation, *(scope.name for scope in enclosing(vertex.scope))}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keyword
 from collections.abc import Iterator, Mapping
 
-from .._core.context import Scope
+from .._core.context import Scope, enclosing
 from .._graph import Recording, Vertex
 from ..typing import Array
 from ._fuse import fuse
@@ -199,12 +199,7 @@ def _consumers(recording: Recording) -> dict[Vertex, set[Vertex]]:
 
 def _functions(scope: Scope | None) -> list[Scope]:
     """The calls of functions around a vertex, the outermost first."""
-    found = []
-    while scope is not None:
-        if scope.kind == "function":
-            found.append(scope)
-        scope = scope.parent
-    return found[::-1]
+    return [outer for outer in enclosing(scope) if outer.kind == "function"][::-1]
 
 
 def _by_scope(recording: Recording) -> dict[Scope, list[Vertex]]:

@@ -8,11 +8,12 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any, Literal
 
 import numpy as np
 
-from .._core.context import Scope
+from .._core.context import Scope, enclosing
 from .._graph import Recording, Vertex
 from ..typing import Shape
 from . import _standalone
@@ -264,18 +265,12 @@ def _wanted(recording: Recording, taken: set[str], zoom: Zoom) -> dict[Vertex, s
 
 
 def _module(scope: Scope | None) -> Scope | None:
-    while scope is not None and scope.kind != "module":
-        scope = scope.parent
-    return scope
+    return next((outer for outer in enclosing(scope) if outer.kind == "module"), None)
 
 
 def _calls(scope: Scope | None) -> list[Scope]:
     """The calls of functions that a vertex was computed in, the innermost first."""
-    found = []
-    while scope is not None and scope.kind == "function":
-        found.append(scope)
-        scope = scope.parent
-    return found
+    return list(takewhile(lambda outer: outer.kind == "function", enclosing(scope)))
 
 
 def _result_of(vertex: Vertex, last_of_call: Mapping[Scope, Vertex]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .._core.context import Scope
+from .._core.context import layer_path
 from .._graph import Vertex
 from ..errors import ArgumentError, GraphError
 from ..typing import Array
@@ -30,7 +30,7 @@ class LayerUnit:
         self._layer, self._call = layer, call
         self.output, self.inputs, self.helpers = call.output, call.inputs, call.helpers
         settings = layer.title(call)
-        path = ".".join(_modules(call.scope)[1:])  # the first is the model itself
+        path = layer_path(call.scope)
         module = f"{path}: " if path else ""
         self.title = f"{module}{call.scope.name}{f' ({settings})' if settings else ''}"
 
@@ -138,13 +138,3 @@ def _is_plain(value: Any) -> bool:
     if isinstance(value, tuple):
         return all(map(_is_plain, value))
     return value is None or isinstance(value, (int, float, str))
-
-
-def _modules(scope: Scope | None) -> list[str]:
-    """The names of the modules around a call, the outermost first."""
-    names = []
-    while scope is not None:
-        if scope.kind == "module":
-            names.append(scope.name)
-        scope = scope.parent
-    return names[::-1]

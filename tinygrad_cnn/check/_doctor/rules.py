@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..._core.context import enclosing
 from ..._core.node import Node
 from .._trace import Trace
 
@@ -57,10 +58,5 @@ def rule_of(trace: Trace, name: str) -> str:
 
 def _labels(node: Node) -> list[str]:
     """The names of a node's functions, the outermost first, and its own."""
-    labels: list[str] = []
-    scope = node.scope
-    while scope is not None:
-        if scope.kind == "function":
-            labels.insert(0, scope.name)
-        scope = scope.parent
+    labels = [scope.name for scope in enclosing(node.scope) if scope.kind == "function"][::-1]
     return [*labels, node.primitive.name] if node.primitive else labels

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..._core.context import Scope
+from ..._core.context import Scope, enclosing
 from ..._core.node import Leaf, Node
 from ...ops import sum_to
 
@@ -162,11 +162,7 @@ def upstream_times(node: Node, index: int, factor: Any) -> Change:
 
 def scopes(node: Node) -> list[Scope]:
     """The scopes of a vertex from the inside out."""
-    found, scope = [], node.scope
-    while scope is not None:
-        found.append(scope)
-        scope = scope.parent
-    return found
+    return list(enclosing(node.scope))
 
 
 def listed(axes: Iterable[int]) -> str:

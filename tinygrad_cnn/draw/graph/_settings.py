@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ... import functional
-from ..._core.context import Scope
+from ..._core.context import Scope, enclosing
 from ..._graph import Vertex
 from ._fold import Box
 
@@ -32,10 +32,7 @@ def settings(box: Box) -> Iterator[str]:
 
 
 def _directly_below(outer: Scope, scope: Scope | None) -> Iterator[Scope]:
-    while scope is not None:
-        if scope.parent is outer:
-            yield scope
-        scope = scope.parent
+    return (inner for inner in enclosing(scope) if inner.parent is outer)
 
 
 def _of_function(scope: Scope) -> Iterator[str]:

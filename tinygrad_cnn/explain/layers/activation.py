@@ -85,14 +85,7 @@ class Softmax(Layer):
 
     def forward(self, call: Call) -> None:
         """The largest score is subtracted first, which changes nothing but avoids overflow."""
-        call.literal("axis", *_axis(call))
-        call.let(
-            "shifted",
-            r"$x - \max_{$axis} $x",
-            "$x - $x.max(axis=$axis, keepdims=True)",
-            shape=call.shape("x"),
-            note="the result stays the same, and exp can't overflow",
-        )
+        _shift(call)
         call.let("exps", r"\exp($shifted)", "np.exp($shifted)", shape=call.shape("x"))
         call.let(
             "y", r"\frac{$exps}{\sum_{$axis} $exps}", "$exps / $exps.sum(axis=$axis, keepdims=True)"
@@ -116,14 +109,7 @@ class LogSoftmax(Layer):
 
     def forward(self, call: Call) -> None:
         """Shifted as in softmax; the logarithm is never taken of a number that underflowed."""
-        call.literal("axis", *_axis(call))
-        call.let(
-            "shifted",
-            r"$x - \max_{$axis} $x",
-            "$x - $x.max(axis=$axis, keepdims=True)",
-            shape=call.shape("x"),
-            note="the result stays the same, and exp can't overflow",
-        )
+        _shift(call)
         call.let(
             "y",
             r"$shifted - \ln \sum_{$axis} \exp($shifted)",
@@ -153,3 +139,15 @@ def _axis(call: Call) -> tuple[str, str]:
 def _axis_title(call: Call) -> str:
     axis, last = call.params["axis"] % len(call.shape("x")), len(call.shape("x")) - 1
     return "" if axis == last else f"axis {axis}"
+
+
+def _shift(call: Call) -> None:
+    """``$shifted``: the scores without their largest, along ``$axis``."""
+    call.literal("axis", *_axis(call))
+    call.let(
+        "shifted",
+        r"$x - \max_{$axis} $x",
+        "$x - $x.max(axis=$axis, keepdims=True)",
+        shape=call.shape("x"),
+        note="the result stays the same, and exp can't overflow",
+    )
