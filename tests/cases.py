@@ -298,6 +298,11 @@ WINDOWS = [
     Case("im2col strided", lambda x: tc.im2col(x, (2, 1), (1, 2), (2, 1)), (normal(1, 2, 4, 3),)),
     Case("col2im", lambda x: tc.col2im(x, (2, 1, 3, 3), 2), (normal(4, 8),)),
     Case("col2im strided", lambda x: tc.col2im(x, (1, 2, 4, 3), (2, 1), (1, 2), (2, 1)), (normal(4, 4),)),
+    Case("im2col of signals", lambda x: tc.im2col(x, 2, 2), (normal(2, 2, 5),)),
+    Case("im2col of volumes", lambda x: tc.im2col(x, (2, 1, 2), 1, (1, 1, 2)), (normal(1, 2, 3, 2, 4),)),
+    Case("col2im of signals", lambda x: tc.col2im(x, (2, 1, 5), 2, 1, 2), (normal(2, 6),)),
+    Case("gather_windows of signals", lambda x: tc.gather_windows(x, _SWITCHES[..., 0] // 2, 2, 1), (normal(2, 1, 3),)),
+    Case("scatter_windows of volumes", lambda x: tc.scatter_windows(x, _SWITCHES[..., None], (2, 1, 3, 3, 2), 2, 1), (normal(2, 1, 2, 2, 1),)),
     Case("gather_windows", lambda x: tc.gather_windows(x, _SWITCHES, 2, 1), (normal(2, 1, 3, 3),)),
     Case("scatter_windows", lambda x: tc.scatter_windows(x, _SWITCHES, (2, 1, 3, 3), 2, 1), (normal(2, 1, 2, 2),)),
 ]  # fmt: skip

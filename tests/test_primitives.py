@@ -177,6 +177,7 @@ _SWITCHES = np.random.default_rng(1).integers(0, 6, (2, 3, 2, 4))
 _INDEX = (np.array([1, 1, 0]), slice(None), np.array([2, 2, -1]))
 ADJOINTS = {
     "im2col": (lambda x: tc.im2col(x, *_WINDOW), lambda y: tc.col2im(y, (2, 3, 5, 6), *_WINDOW), (2, 3, 5, 6), (18, 16)),
+    "im2col of volumes": (lambda x: tc.im2col(x, 2, (1, 2, 1)), lambda y: tc.col2im(y, (2, 3, 3, 4, 2), 2, (1, 2, 1)), (2, 3, 3, 4, 2), (24, 8)),
     "gather_windows": (lambda x: tc.gather_windows(x, _SWITCHES, *_WINDOW), lambda y: tc.scatter_windows(y, _SWITCHES, (2, 3, 5, 6), *_WINDOW), (2, 3, 5, 6), (2, 3, 2, 4)),
     "getitem": (lambda x: tc.getitem(x, _INDEX), lambda y: tc.scatter_add(y, _INDEX, (2, 3, 4)), (2, 3, 4), (3, 3)),
     "broadcast_to": (lambda x: tc.broadcast_to(x, (2, 3, 4)), lambda y: tc.sum_to(y, (3, 1)), (3, 1), (2, 3, 4)),

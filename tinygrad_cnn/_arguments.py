@@ -1,4 +1,4 @@
-"""The check of an argument that several parts of the package share."""
+"""The checks of arguments that several parts of the package share."""
 
 from __future__ import annotations
 
@@ -8,12 +8,17 @@ from typing import Any
 from .errors import ArgumentError
 
 
+def is_whole(value: Any, least: int = 1) -> bool:
+    """Whether ``value`` is an integer (True and False are none) of at least ``least``."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
+
+
 def whole(owner: str, name: str, value: Any, least: int = 1) -> int:
     """``value`` as int.
 
     Raises:
         ArgumentError: it is no integer, or below ``least``.
     """
-    if not isinstance(value, Integral) or value < least:
+    if not is_whole(value, least):
         raise ArgumentError(f"{owner}: {name}={value!r}, expected an integer of at least {least}")
     return int(value)

@@ -10,11 +10,12 @@ import numpy as np
 if TYPE_CHECKING:
     from ._core.tensor import Tensor
 
-__all__ = ["Array", "Axis", "DTypeLike", "IntPair", "Shape", "TensorLike"]
+__all__ = ["Array", "Axis", "DTypeLike", "IntPair", "IntTuple", "Shape", "TensorLike"]
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 Shape: TypeAlias = tuple[int, ...]
 Axis: TypeAlias = int | tuple[int, ...] | None
 IntPair: TypeAlias = int | tuple[int, int]
+IntTuple: TypeAlias = int | tuple[int, ...]  # a number, or one for each axis in space
 DTypeLike: TypeAlias = Any
 TensorLike: TypeAlias = "Tensor | Array | np.generic | float | Sequence[Any]"

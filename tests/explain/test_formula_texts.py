@@ -62,6 +62,7 @@ _X, _Y, _M = _variable(2, 3), _variable(3), _variable(4, 3)
         (tc.concatenate([_X, _X]), "np.concatenate([x0, x1])", "g[:2]"),
         (tc.im2col(_variable(1, 1, 3, 3), 2), "im2col(x0, (2, 2))", "col2im(g, (1, 1, 3, 3), (2, 2))"),
         (tc.im2col(_variable(1, 1, 3, 3), 1, 2), "im2col(x0, (1, 1), stride=(2, 2))", "col2im(g, (1, 1, 3, 3), (1, 1), stride=(2, 2))"),
+        (tc.im2col(_variable(1, 1, 3), 2), "im2col(x0, (2,))", "col2im(g, (1, 1, 3), (2,))"),
     ],
 )  # fmt: skip
 def test_numpy_reads_as_a_teacher_would_write_it(y: tc.Tensor, forward: str, backward: str) -> None:

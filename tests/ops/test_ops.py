@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from typing import Any
 
@@ -15,6 +16,7 @@ from hypothesis.extra import numpy as hnp
 import tinygrad_cnn as tc
 from tinygrad_cnn import functional as F
 from tinygrad_cnn.errors import ArgumentError, DtypeError, OutOfBoundsError, ShapeError
+from tinygrad_cnn.ops.windows import window_of
 
 TIES = np.array([[3.0, 3.0, 1.0], [0.0, 3.0, 3.0]])
 
@@ -294,3 +296,28 @@ def test_errors(act: Any, message: str) -> None:
     with pytest.raises(OutOfBoundsError if outside else ShapeError) as raised:
         act()
     assert message in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("shape", "kernel", "stride", "dilation"),
+    [((2, 3, 7), 3, 2, 1), ((2, 2, 5, 6), (2, 3), (1, 2), (2, 1)), ((1, 2, 4, 5, 3), 2, (2, 1, 1), 1)],
+)  # fmt: skip
+def test_im2col_holds_every_window_as_a_column(
+    shape: tuple[int, ...], kernel: Any, stride: Any, dilation: Any
+) -> None:
+    x = np.arange(math.prod(shape), dtype=float).reshape(shape)
+    window = window_of(shape, kernel, stride, dilation, "test")
+    columns = np.asarray(tc.im2col(x, kernel, stride, dilation))
+    out = window.output_size(shape[2:])
+    assert columns.shape == (shape[1] * window.places, math.prod(out) * shape[0])
+    parts = columns.reshape(shape[1], *window.kernel, *out, shape[0])
+    for channel, image in np.ndindex(shape[1], shape[0]):
+        for place in np.ndindex(*window.kernel):
+            for position in np.ndindex(*out):
+                where = tuple(
+                    i * s + j * d
+                    for i, s, j, d in zip(
+                        position, window.stride, place, window.dilation, strict=True
+                    )
+                )
+                assert parts[(channel, *place, *position, image)] == x[(image, channel, *where)]

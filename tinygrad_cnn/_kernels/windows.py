@@ -1,42 +1,66 @@
 """Sliding windows over images: padding, im2col, col2im and pooling by switches.
 
-Images have shape (N, C, H, W). These kernels are fast where the batch is innermost in memory,
-that is where the axes lie in the order C, H, W, N, and correct for any strides. Everything is
-FH * FW copies of shifted slices, whose innermost runs are then whole batches.
+Images have shape (N, C, H, W), signals (N, C, L), volumes (N, C, D, H, W): any number of axes in
+space. The comments speak of images. These kernels are fast where the batch is innermost in
+memory, that is where the axes lie in the order C, H, W, N, and correct for any strides.
+Everything is FH * FW copies of shifted slices, whose innermost runs are then whole batches.
 """
 
 from __future__ import annotations
 
+import math
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
 
-from ..typing import Array
+from ..typing import Array, Shape
 
 
 class Window(NamedTuple):
-    """The geometry of a window that slides over images: all pairs are (rows, columns)."""
+    """The geometry of a window that slides over images: one number for each axis in space."""
 
-    kernel: tuple[int, int]
-    stride: tuple[int, int] = (1, 1)
-    dilation: tuple[int, int] = (1, 1)
+    kernel: Shape
+    stride: Shape
+    dilation: Shape
 
-    def output_size(self, size: tuple[int, int]) -> tuple[int, int]:
+    @property
+    def places(self) -> int:
+        """How many elements of one channel the window sees."""
+        return math.prod(self.kernel)
+
+    @property
+    def extent(self) -> Shape:
+        """How far the window reaches, its gaps included."""
+        return tuple(d * (f - 1) + 1 for f, d in zip(self.kernel, self.dilation, strict=True))
+
+    def output_size(self, size: Shape) -> Shape:
         """How many windows fit: floor((size - extent) / stride) + 1 along each axis."""
-        h, w = (
-            (n - d * (f - 1) - 1) // s + 1
-            for n, f, s, d in zip(size, self.kernel, self.stride, self.dilation, strict=True)
+        return tuple(
+            (n - f) // s + 1 for n, f, s in zip(size, self.extent, self.stride, strict=True)
         )
-        return h, w
 
-    def offsets(self, size: tuple[int, int]) -> list[tuple[slice, slice]]:
-        """For each place in the window, row-major, the image rows and columns it passes over."""
-        out = self.output_size(size)
-        rows, columns = (
-            [slice(i * d, i * d + (n - 1) * s + 1, s) for i in range(f)]
-            for f, s, d, n in zip(self.kernel, self.stride, self.dilation, out, strict=True)
+    def offsets(self, size: Shape) -> list[tuple[slice, ...]]:
+        """For each place in the window, row-major, what of each axis it passes over."""
+        axes = zip(self.kernel, self.stride, self.dilation, self.output_size(size), strict=True)
+        return list(
+            product(
+                *(
+                    [slice(i * d, i * d + (n - 1) * s + 1, s) for i in range(f)]
+                    for f, s, d, n in axes
+                )
+            )
         )
-        return [(row, column) for row in rows for column in columns]
+
+
+def batch_last(x: Array) -> Array:
+    """(N, C, H, W) -> (C, H, W, N): a view."""
+    return x.transpose(*range(1, x.ndim), 0)
+
+
+def batch_first(x: Array) -> Array:
+    """(C, H, W, N) -> (N, C, H, W): a view."""
+    return x.transpose(-1, *range(x.ndim - 1))
 
 
 def pad(x: Array, *, widths: tuple[tuple[int, int], ...], value: float = 0.0) -> Array:
@@ -56,26 +80,24 @@ def crop(x: Array, *, widths: tuple[tuple[int, int], ...]) -> Array:
 
 def im2col(x: Array, *, window: Window) -> Array:
     """(N, C, H, W) -> (C*FH*FW, OH*OW*N): each column is the content of one window."""
-    n, c, h, w = x.shape
-    oh, ow = window.output_size((h, w))
-    fh, fw = window.kernel
-    columns = np.empty((c, fh * fw, oh, ow, n), x.dtype)
-    images = x.transpose(1, 2, 3, 0)  # (C, H, W, N)
-    for place, (rows, cols) in enumerate(window.offsets((h, w))):
-        columns[:, place] = images[:, rows, cols]
-    return columns.reshape(c * fh * fw, oh * ow * n)
+    n, c, *size = x.shape
+    out = window.output_size(tuple(size))
+    columns = np.empty((c, window.places, *out, n), x.dtype)
+    images = batch_last(x)
+    for place, inside in enumerate(window.offsets(tuple(size))):
+        columns[:, place] = images[:, *inside]
+    return columns.reshape(c * window.places, math.prod(out) * n)
 
 
-def col2im(columns: Array, *, window: Window, shape: tuple[int, int, int, int]) -> Array:
+def col2im(columns: Array, *, window: Window, shape: Shape) -> Array:
     """The adjoint of ``im2col``: add every column back where its window lay."""
-    n, c, h, w = shape
-    oh, ow = window.output_size((h, w))
-    fh, fw = window.kernel
-    parts = columns.reshape(c, fh * fw, oh, ow, n)  # (C, FH*FW, OH, OW, N)
-    images = np.zeros((c, h, w, n), columns.dtype)
-    for place, (rows, cols) in enumerate(window.offsets((h, w))):
-        images[:, rows, cols] += parts[:, place]
-    return images.transpose(3, 0, 1, 2)  # (N, C, H, W)
+    n, c, *size = shape
+    out = window.output_size(tuple(size))
+    parts = columns.reshape(c, window.places, *out, n)  # (C, FH*FW, OH, OW, N)
+    images = np.zeros((c, *size, n), columns.dtype)
+    for place, inside in enumerate(window.offsets(tuple(size))):
+        images[:, *inside] += parts[:, place]
+    return batch_first(images)
 
 
 def switches(x: Array, *, window: Window) -> Array:
@@ -83,8 +105,8 @@ def switches(x: Array, *, window: Window) -> Array:
 
     A tie goes to the first place. Shape (N, C, OH, OW), dtype uint8 where the window is small.
     """
-    images = x.transpose(1, 2, 3, 0)  # (C, H, W, N)
-    shifted = [images[:, rows, cols] for rows, cols in window.offsets((x.shape[2], x.shape[3]))]
+    images = batch_last(x)
+    shifted = [images[:, *inside] for inside in window.offsets(x.shape[2:])]
     place = np.uint8 if len(shifted) <= 256 else np.intp
     best = shifted[0].copy()  # (C, OH, OW, N)
     winner = np.zeros(best.shape, place)
@@ -96,7 +118,7 @@ def switches(x: Array, *, window: Window) -> Array:
         np.maximum(best, candidate, out=best)
     if np.isnan(best).any():
         winner = np.argmax(np.stack(shifted), axis=0).astype(place)
-    return winner.transpose(3, 0, 1, 2)  # (N, C, OH, OW)
+    return batch_first(winner)
 
 
 def gather_windows(x: Array, *, window: Window, switches: Array) -> Array:
@@ -104,32 +126,28 @@ def gather_windows(x: Array, *, window: Window, switches: Array) -> Array:
     if np.iscomplexobj(x):
         real = gather_windows(x.real, window=window, switches=switches)
         return real + 1j * gather_windows(x.imag, window=window, switches=switches)
-    images = x.transpose(1, 2, 3, 0)  # (C, H, W, N)
-    chosen = switches.transpose(1, 2, 3, 0)  # (C, OH, OW, N)
+    images, chosen = batch_last(x), batch_last(switches)
     # Select by bits, since multiplying by a mask would make NaN of the infinities of a padding,
     # and masked copies are slow (see switches): all ones in an integer are -1.
     bits = np.dtype(f"i{x.itemsize}")
     out = np.zeros(chosen.shape, bits)
-    for place, (rows, cols) in enumerate(window.offsets((x.shape[2], x.shape[3]))):
+    for place, inside in enumerate(window.offsets(x.shape[2:])):
         mask = (chosen == place).astype(bits)
         np.negative(mask, out=mask)
-        mask &= images[:, rows, cols].view(bits)
+        mask &= images[:, *inside].view(bits)
         out |= mask
-    return out.view(x.dtype).transpose(3, 0, 1, 2)  # (N, C, OH, OW)
+    return batch_first(out.view(x.dtype))
 
 
-def scatter_windows(
-    g: Array, *, window: Window, switches: Array, shape: tuple[int, int, int, int]
-) -> Array:
+def scatter_windows(g: Array, *, window: Window, switches: Array, shape: Shape) -> Array:
     """The adjoint of ``gather_windows``: add each number where its switch points."""
-    n, c, h, w = shape
-    images = np.zeros((c, h, w, n), g.dtype)
-    gradient = g.transpose(1, 2, 3, 0)  # (C, OH, OW, N)
-    chosen = switches.transpose(1, 2, 3, 0)  # (C, OH, OW, N)
-    disjoint = window.stride == window.kernel and window.dilation == (1, 1)
-    for place, (rows, cols) in enumerate(window.offsets((h, w))):
+    n, c, *size = shape
+    images = np.zeros((c, *size, n), g.dtype)
+    gradient, chosen = batch_last(g), batch_last(switches)
+    disjoint = window.stride == window.extent == window.kernel
+    for place, inside in enumerate(window.offsets(tuple(size))):
         if disjoint:  # nothing to add to
-            np.multiply(gradient, chosen == place, out=images[:, rows, cols])
+            np.multiply(gradient, chosen == place, out=images[:, *inside])
         else:
-            images[:, rows, cols] += gradient * (chosen == place)
-    return images.transpose(3, 0, 1, 2)  # (N, C, H, W)
+            images[:, *inside] += gradient * (chosen == place)
+    return batch_first(images)

@@ -12,8 +12,8 @@ import numpy as np
 from .. import functional as F
 from .._core.tensor import raw
 from ..errors import ArgumentError, DtypeError, ShapeError
-from ..ops.windows import pair
-from ..typing import Array, TensorLike
+from ..ops.windows import per_axis
+from ..typing import Array, Shape, TensorLike
 from ._html import page, resource, write_page
 
 __all__ = ["conv_demo"]
@@ -59,9 +59,9 @@ class _Convolution(NamedTuple):
     x: Array  # (C, H, W)
     weight: Array  # (K, C / groups, FH, FW)
     bias: Array  # (K,)
-    stride: tuple[int, int]
-    padding: tuple[int, int]
-    dilation: tuple[int, int]
+    stride: Shape
+    padding: Shape
+    dilation: Shape
     groups: int
 
 
@@ -140,9 +140,9 @@ def _checked(layer: Any, x: TensorLike) -> _Convolution:
             f"conv_demo: expected one image (C, H, W), got {image.shape}{fix and f': {fix}'}"
         )
     geometry = (
-        pair(getattr(layer, "stride", 1), "stride"),
-        pair(getattr(layer, "padding", 0), "padding", least=0),
-        pair(getattr(layer, "dilation", 1), "dilation"),
+        per_axis(getattr(layer, "stride", 1), "stride"),
+        per_axis(getattr(layer, "padding", 0), "padding", least=0),
+        per_axis(getattr(layer, "dilation", 1), "dilation"),
     )
     shown = _Convolution(image, weight, bias, *geometry, getattr(layer, "groups", 1))
     _check_size(shown)
@@ -212,5 +212,5 @@ def _by(shape: tuple[int, ...]) -> str:
     return " x ".join(map(str, shape))
 
 
-def _once(both: tuple[int, int]) -> str:
+def _once(both: Shape) -> str:
     return str(both[0] if both[0] == both[1] else both)

@@ -279,8 +279,6 @@ def _seen(node: Node, mask: Array, index: int) -> Any:
 
 def _whole_windows(mask: Array, shape: Any, window: Any) -> Array:
     """The elements that lie in a marked window, whichever of them won."""
-    n, c, oh, ow = mask.shape
-    places = window.kernel[0] * window.kernel[1]
-    windows = mask.transpose(1, 2, 3, 0)[:, np.newaxis]  # (C, 1, OH, OW, N)
-    columns = np.broadcast_to(windows, (c, places, oh, ow, n)).reshape(-1, oh * ow * n)
+    windows = np.moveaxis(mask, 0, -1)[:, np.newaxis]  # (C, 1, OH, OW, N)
+    columns = np.repeat(windows, window.places, axis=1)  # (C, FH*FW, OH, OW, N)
     return col2im(columns, window=window, shape=shape)

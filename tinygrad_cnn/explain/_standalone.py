@@ -11,34 +11,33 @@ def one_hot(labels, classes):
     return (np.arange(classes) == labels[..., None]).astype(float)
 
 
-def im2col(x, size, stride=(1, 1), padding=(0, 0), dilation=(1, 1)):
+def im2col(x, size, stride=1, padding=0, dilation=1):
     """Each window over images as a column: (N, C, H, W) -> (C*FH*FW, OH*OW*N)."""
-    (fh, fw), (sh, sw), (ph, pw), (dh, dw) = size, stride, padding, dilation
-    x = np.pad(x, ((0, 0), (0, 0), (ph, ph), (pw, pw)))
-    n, c, h, w = x.shape
-    oh, ow = (h - dh * (fh - 1) - 1) // sh + 1, (w - dw * (fw - 1) - 1) // sw + 1
-    windows = np.empty((c, fh, fw, oh, ow, n), x.dtype)
-    for i in range(fh):
-        for j in range(fw):  # the pixels that lie at (i, j) of their window: (N, C, OH, OW)
-            top, left = i * dh, j * dw
-            pixels = x[:, :, top : top + sh * oh : sh, left : left + sw * ow : sw]
-            windows[:, i, j] = pixels.transpose(1, 2, 3, 0)
-    return windows.reshape(c * fh * fw, oh * ow * n)
+    stride, padding, dilation = np.broadcast_arrays(stride, padding, dilation, size)[:3]
+    x = np.pad(x, ((0, 0), (0, 0), *((p, p) for p in padding)))
+    sides = zip(x.shape[2:], size, stride, dilation)
+    out = [(n - d * (f - 1) - 1) // s + 1 for n, f, s, d in sides]
+    windows = np.empty((x.shape[1], *size, *out, x.shape[0]), x.dtype)
+    for place in np.ndindex(*size):  # the pixels that lie there in their window: (N, C, OH, OW)
+        sides = zip(place, dilation, stride, out)
+        inside = [slice(i * d, i * d + s * n, s) for i, d, s, n in sides]
+        windows[:, *place] = np.moveaxis(x[:, :, *inside], 0, -1)
+    return windows.reshape(x.shape[1] * np.prod(size), -1)
 
 
-def col2im(columns, shape, size, stride=(1, 1), padding=(0, 0), dilation=(1, 1)):
+def col2im(columns, shape, size, stride=1, padding=0, dilation=1):
     """Each column added back where its window lay in images of that shape (N, C, H, W)."""
-    (fh, fw), (sh, sw), (ph, pw), (dh, dw) = size, stride, padding, dilation
-    n, c, h, w = shape[0], shape[1], shape[2] + 2 * ph, shape[3] + 2 * pw
-    oh, ow = (h - dh * (fh - 1) - 1) // sh + 1, (w - dw * (fw - 1) - 1) // sw + 1
-    windows = columns.reshape(c, fh, fw, oh, ow, n)
-    x = np.zeros((n, c, h, w), columns.dtype)
-    for i in range(fh):
-        for j in range(fw):
-            top, left = i * dh, j * dw
-            pixels = windows[:, i, j].transpose(3, 0, 1, 2)  # (N, C, OH, OW)
-            x[:, :, top : top + sh * oh : sh, left : left + sw * ow : sw] += pixels
-    return x[:, :, ph : h - ph, pw : w - pw]
+    stride, padding, dilation = np.broadcast_arrays(stride, padding, dilation, size)[:3]
+    padded = [n + 2 * p for n, p in zip(shape[2:], padding)]
+    sides = zip(padded, size, stride, dilation)
+    out = [(n - d * (f - 1) - 1) // s + 1 for n, f, s, d in sides]
+    windows = columns.reshape(shape[1], *size, *out, shape[0])
+    x = np.zeros((*shape[:2], *padded), columns.dtype)
+    for place in np.ndindex(*size):
+        sides = zip(place, dilation, stride, out)
+        inside = [slice(i * d, i * d + s * n, s) for i, d, s, n in sides]
+        x[:, :, *inside] += np.moveaxis(windows[:, *place], -1, 0)  # (N, C, OH, OW)
+    return x[:, :, *(slice(p, p + n) for n, p in zip(shape[2:], padding))]
 
 
 def sigmoid(x):
@@ -90,29 +89,34 @@ def scatter_add(g, index, shape):
     return out
 
 
-def window_argmax(x, size, stride=(1, 1), dilation=(1, 1)):
+def window_argmax(x, size, stride=1, dilation=1):
     """The place of the first largest pixel of each window, row by row: (N, C, OH, OW)."""
-    (fh, fw), (sh, sw), (dh, dw) = size, stride, dilation
-    extent = (dh * (fh - 1) + 1, dw * (fw - 1) + 1)
-    windows = np.lib.stride_tricks.sliding_window_view(x, extent, axis=(2, 3))
-    windows = windows[:, :, ::sh, ::sw, ::dh, ::dw]  # (N, C, OH, OW, FH, FW)
-    return windows.reshape(*windows.shape[:4], fh * fw).argmax(axis=-1)
+    stride, dilation = np.broadcast_arrays(stride, dilation, size)[:2]
+    extent = [d * (f - 1) + 1 for f, d in zip(size, dilation)]
+    axes = tuple(range(2, x.ndim))
+    windows = np.lib.stride_tricks.sliding_window_view(x, extent, axis=axes)
+    steps = [slice(None, None, step) for step in (*stride, *dilation)]
+    windows = windows[:, :, *steps]  # (N, C, OH, OW, FH, FW)
+    return windows.reshape(*windows.shape[: x.ndim], -1).argmax(axis=-1)
 
 
-def gather_windows(x, switches, size, stride=(1, 1), dilation=(1, 1)):
+def gather_windows(x, switches, size, stride=1, dilation=1):
     """From each window over x, (N, C, H, W), the pixel that its switch names: (N, C, OH, OW)."""
-    n, c, i, j = np.indices(switches.shape, sparse=True)
-    row, column = np.divmod(switches.astype(int), size[1])  # of the pixel in its window
-    return x[n, c, i * stride[0] + row * dilation[0], j * stride[1] + column * dilation[1]]
+    stride, dilation = np.broadcast_arrays(stride, dilation, size)[:2]
+    n, c, *windows = np.indices(switches.shape, sparse=True)
+    places = np.unravel_index(switches, size)  # of the pixel in its window
+    sides = zip(windows, stride, places, dilation)
+    return x[n, c, *(i * s + place * d for i, s, place, d in sides)]
 
 
-def scatter_windows(g, switches, shape, size, stride=(1, 1), dilation=(1, 1)):
+def scatter_windows(g, switches, shape, size, stride=1, dilation=1):
     """Zeros of shape (N, C, H, W) with each number of g added to the pixel of its switch."""
-    n, c, i, j = np.indices(switches.shape, sparse=True)
-    row, column = np.divmod(switches.astype(int), size[1])  # of the pixel in its window
+    stride, dilation = np.broadcast_arrays(stride, dilation, size)[:2]
+    n, c, *windows = np.indices(switches.shape, sparse=True)
+    places = np.unravel_index(switches, size)  # of the pixel in its window
+    sides = zip(windows, stride, places, dilation)
     out = np.zeros(shape, g.dtype)
-    pixels = n, c, i * stride[0] + row * dilation[0], j * stride[1] + column * dilation[1]
-    np.add.at(out, pixels, g)
+    np.add.at(out, (n, c, *(i * s + place * d for i, s, place, d in sides)), g)
     return out
 
 

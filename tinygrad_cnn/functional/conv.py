@@ -10,8 +10,8 @@ from .._core.context import composition
 from .._core.tensor import Tensor, as_tensor, raw
 from ..errors import ArgumentError, ShapeError
 from ..ops import im2col, matmul, pad, reshape, transpose
-from ..ops.windows import pair, window_of
-from ..typing import IntPair, Shape, TensorLike
+from ..ops.windows import per_axis, window_of
+from ..typing import IntTuple, Shape, TensorLike
 
 __all__ = ["conv2d", "linear"]
 
@@ -40,9 +40,9 @@ def conv2d(
     x: TensorLike,
     weight: TensorLike,
     bias: TensorLike | None = None,
-    stride: IntPair = 1,
-    padding: IntPair = 0,
-    dilation: IntPair = 1,
+    stride: IntTuple = 1,
+    padding: IntTuple = 0,
+    dilation: IntTuple = 1,
     groups: int = 1,
 ) -> Tensor:
     """Cross-correlate images with filters, as every neural-network library does.
@@ -69,7 +69,7 @@ def conv2d(
     _check_conv2d(x.shape, weight.shape, groups)
     _check_bias("conv2d", bias, weight)
     k, c, fh, fw = weight.shape
-    ph, pw = pair(padding, "padding", least=0)
+    ph, pw = per_axis(padding, "padding", least=0)
     if ph or pw:
         x = pad(x, ((0, 0), (0, 0), (ph, ph), (pw, pw)))
     n, _, h, w = x.shape

@@ -18,8 +18,8 @@ from ..ops import (
     sum,
     transpose,
 )
-from ..ops.windows import pair, window_of
-from ..typing import IntPair, TensorLike
+from ..ops.windows import per_axis, window_of
+from ..typing import IntTuple, TensorLike
 
 __all__ = ["avg_pool2d", "max_pool2d"]
 
@@ -27,10 +27,10 @@ __all__ = ["avg_pool2d", "max_pool2d"]
 @composition
 def max_pool2d(
     x: TensorLike,
-    kernel_size: IntPair,
-    stride: IntPair | None = None,
-    padding: IntPair = 0,
-    dilation: IntPair = 1,
+    kernel_size: IntTuple,
+    stride: IntTuple | None = None,
+    padding: IntTuple = 0,
+    dilation: IntTuple = 1,
 ) -> Tensor:
     """The largest element of every window; the gradient returns by the switches.
 
@@ -68,9 +68,9 @@ def max_pool2d(
 @composition
 def avg_pool2d(
     x: TensorLike,
-    kernel_size: IntPair,
-    stride: IntPair | None = None,
-    padding: IntPair = 0,
+    kernel_size: IntTuple,
+    stride: IntTuple | None = None,
+    padding: IntTuple = 0,
     *,  # PyTorch's next argument is ceil_mode
     count_include_pad: bool = True,
 ) -> Tensor:
@@ -97,7 +97,7 @@ def avg_pool2d(
     padded = _pad_images(x, kernel_size, padding, 0.0, "avg_pool2d")
     total = sum(_windows(padded, kernel_size, stride, 1, "avg_pool2d"), axis=2)
     if count_include_pad or padded is x:
-        fh, fw = pair(kernel_size, "kernel_size")
+        fh, fw = per_axis(kernel_size, "kernel_size")
         return total / (fh * fw)
     ones = np.ones((1, 1, *x.shape[2:]), x.dtype)
     inside = _pad_images(as_tensor(ones), kernel_size, padding, 0.0, "avg_pool2d")
@@ -105,10 +105,10 @@ def avg_pool2d(
 
 
 def _pad_images(
-    x: Tensor, kernel_size: IntPair, padding: IntPair, value: float, name: str
+    x: Tensor, kernel_size: IntTuple, padding: IntTuple, value: float, name: str
 ) -> Tensor:
-    ph, pw = pair(padding, "padding", least=0)
-    fh, fw = pair(kernel_size, "kernel_size")
+    ph, pw = per_axis(padding, "padding", least=0)
+    fh, fw = per_axis(kernel_size, "kernel_size")
     if 2 * ph > fh or 2 * pw > fw:
         raise ShapeError(f"{name}: padding {(ph, pw)} is more than half of the window {(fh, fw)}")
     if not ph and not pw:
@@ -119,7 +119,7 @@ def _pad_images(
 
 
 def _windows(
-    x: Tensor, kernel_size: IntPair, stride: IntPair, dilation: IntPair, name: str
+    x: Tensor, kernel_size: IntTuple, stride: IntTuple, dilation: IntTuple, name: str
 ) -> Tensor:
     """The windows of every channel: (N, C, FH*FW, OH, OW), the batch innermost in memory."""
     window = window_of(x.shape, kernel_size, stride, dilation, name)

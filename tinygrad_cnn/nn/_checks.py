@@ -7,7 +7,8 @@ from typing import Any
 
 from .._arguments import whole
 from ..errors import ArgumentError, ShapeError
-from ..ops.windows import pair
+from ..ops.windows import per_axis
+from ..typing import Shape
 
 
 def positive(owner: str, **settings: Any) -> None:
@@ -16,10 +17,10 @@ def positive(owner: str, **settings: Any) -> None:
         whole(owner, name, value)
 
 
-def pair_of(owner: str, name: str, value: Any, least: int = 1) -> tuple[int, int]:
-    """``value`` as (rows, columns), each at least ``least``."""
+def each_axis(owner: str, name: str, value: Any, axes: int = 2, least: int = 1) -> Shape:
+    """``value`` as one integer for each axis in space, each at least ``least``."""
     try:
-        return pair(value, name, least)
+        return per_axis(value, name, axes, least)
     except ShapeError as error:
         raise ArgumentError(f"{owner}: {error}") from None
 

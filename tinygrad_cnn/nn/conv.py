@@ -7,8 +7,8 @@ import numpy as np
 from .. import functional as F
 from .._core.tensor import Tensor
 from ..errors import ArgumentError
-from ..typing import DTypeLike, IntPair, TensorLike
-from ._checks import pair_of, positive
+from ..typing import DTypeLike, IntTuple, TensorLike
+from ._checks import each_axis, positive
 from ._weights import new_weights
 from .module import Module
 
@@ -38,10 +38,10 @@ class Conv2d(Module):
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size: IntPair,
-        stride: IntPair = 1,
-        padding: IntPair = 0,
-        dilation: IntPair = 1,
+        kernel_size: IntTuple,
+        stride: IntTuple = 1,
+        padding: IntTuple = 0,
+        dilation: IntTuple = 1,
         groups: int = 1,
         bias: bool = True,
         *,
@@ -56,10 +56,10 @@ class Conv2d(Module):
                 f" out_channels={out_channels}"
             )
         self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
-        self.kernel_size = pair_of("Conv2d", "kernel_size", kernel_size)
-        self.stride = pair_of("Conv2d", "stride", stride)
-        self.padding = pair_of("Conv2d", "padding", padding, least=0)
-        self.dilation = pair_of("Conv2d", "dilation", dilation)
+        self.kernel_size = each_axis("Conv2d", "kernel_size", kernel_size)
+        self.stride = each_axis("Conv2d", "stride", stride)
+        self.padding = each_axis("Conv2d", "padding", padding, least=0)
+        self.dilation = each_axis("Conv2d", "dilation", dilation)
         shape = (out_channels, in_channels // groups, *self.kernel_size)
         self.weight, self.bias = new_weights(shape, bias, dtype, generator)
 

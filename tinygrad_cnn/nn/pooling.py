@@ -5,8 +5,8 @@ from __future__ import annotations
 from .. import functional as F
 from .._core.tensor import Tensor
 from ..errors import ArgumentError
-from ..typing import IntPair, TensorLike
-from ._checks import pair_of
+from ..typing import IntTuple, TensorLike
+from ._checks import each_axis
 from .module import Module
 
 __all__ = ["AvgPool2d", "MaxPool2d"]
@@ -15,12 +15,12 @@ __all__ = ["AvgPool2d", "MaxPool2d"]
 class _Pool2d(Module):
     """A window that slides over images."""
 
-    def __init__(self, kernel_size: IntPair, stride: IntPair | None, padding: IntPair) -> None:
+    def __init__(self, kernel_size: IntTuple, stride: IntTuple | None, padding: IntTuple) -> None:
         super().__init__()
         owner = type(self).__name__
-        self.kernel_size = pair_of(owner, "kernel_size", kernel_size)
-        self.stride = self.kernel_size if stride is None else pair_of(owner, "stride", stride)
-        self.padding = pair_of(owner, "padding", padding, least=0)
+        self.kernel_size = each_axis(owner, "kernel_size", kernel_size)
+        self.stride = self.kernel_size if stride is None else each_axis(owner, "stride", stride)
+        self.padding = each_axis(owner, "padding", padding, least=0)
         if any(2 * p > f for p, f in zip(self.padding, self.kernel_size, strict=True)):
             raise ArgumentError(
                 f"{owner}: padding={self.padding} is more than half of the window"
@@ -49,13 +49,13 @@ class MaxPool2d(_Pool2d):
 
     def __init__(
         self,
-        kernel_size: IntPair,
-        stride: IntPair | None = None,
-        padding: IntPair = 0,
-        dilation: IntPair = 1,
+        kernel_size: IntTuple,
+        stride: IntTuple | None = None,
+        padding: IntTuple = 0,
+        dilation: IntTuple = 1,
     ) -> None:
         super().__init__(kernel_size, stride, padding)
-        self.dilation = pair_of("MaxPool2d", "dilation", dilation)
+        self.dilation = each_axis("MaxPool2d", "dilation", dilation)
 
     def forward(self, x: TensorLike) -> Tensor:
         """(N, C, H, W) to (N, C, OH, OW)."""
@@ -80,9 +80,9 @@ class AvgPool2d(_Pool2d):
 
     def __init__(
         self,
-        kernel_size: IntPair,
-        stride: IntPair | None = None,
-        padding: IntPair = 0,
+        kernel_size: IntTuple,
+        stride: IntTuple | None = None,
+        padding: IntTuple = 0,
         *,
         count_include_pad: bool = True,
     ) -> None:

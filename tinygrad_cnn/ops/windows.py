@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
+from .._arguments import is_whole
 from .._core.primitive import Primitive, apply, primitive
 from .._core.tensor import Tensor, raw
 from .._kernels import windows as kernels
 from .._kernels.windows import Window
 from ..errors import DtypeError, OutOfBoundsError, ShapeError
-from ..typing import Array, IntPair, Shape, TensorLike
+from ..typing import Array, IntTuple, Shape, TensorLike
 
 __all__ = ["col2im", "gather_windows", "im2col", "pool_switches", "scatter_windows"]
 
@@ -43,47 +46,52 @@ scatter_windows_p: Primitive = primitive(
 )
 
 
-def pair(value: IntPair, name: str, least: int = 1) -> tuple[int, int]:
-    """One number for rows and columns, or (rows, columns).
+def per_axis(value: IntTuple, name: str, axes: int = 2, least: int = 1) -> Shape:
+    """One integer for each axis in space, from a single one or from as many as there are axes.
 
     Raises:
-        ShapeError: not one or two integers, or one below ``least``.
+        ShapeError: anything else, or an integer below ``least``.
     """
-    both = value if isinstance(value, (tuple, list)) else (value, value)
-    if len(both) != 2 or not all(isinstance(v, (int, np.integer)) and v >= least for v in both):
-        raise ShapeError(f"{name}={value!r}: expected an integer >= {least} or a pair of them")
-    return int(both[0]), int(both[1])
+    each = tuple(value) if isinstance(value, (tuple, list)) else (value,) * axes
+    if len(each) != axes or not all(is_whole(v, least) for v in each):
+        several = "a pair" if axes == 2 else f"a tuple of {axes}"
+        raise ShapeError(f"{name}={value!r}: expected an integer >= {least} or {several} of them")
+    return tuple(int(v) for v in each)
 
 
 def window_of(
-    shape: Shape, kernel_size: IntPair, stride: IntPair, dilation: IntPair, name: str
+    shape: Shape, kernel_size: IntTuple, stride: IntTuple, dilation: IntTuple, name: str
 ) -> Window:
-    """The geometry of a window over images of shape (N, C, H, W).
+    """The geometry of a window over images of shape (N, C, H, W), or more or fewer axes in space.
 
     Raises:
-        ShapeError: the images have not four axes, or the window does not fit.
+        ShapeError: the images have no axis in space, or the window does not fit.
     """
-    if len(shape) != 4:
+    axes = len(shape) - 2
+    if axes < 1:
         raise ShapeError(f"{name}: expected images of shape (N, C, H, W), got {shape}")
     window = Window(
-        pair(kernel_size, "kernel_size"), pair(stride, "stride"), pair(dilation, "dilation")
+        per_axis(kernel_size, f"{name}: kernel_size", axes),
+        per_axis(stride, f"{name}: stride", axes),
+        per_axis(dilation, f"{name}: dilation", axes),
     )
-    for n, f, d in zip(shape[2:], window.kernel, window.dilation, strict=True):
-        if d * (f - 1) + 1 > n:
-            raise ShapeError(
-                f"{name}: a window of {window.kernel} with dilation {window.dilation} does not"
-                f" fit into images of {shape[2]}x{shape[3]}: use a smaller one, or padding"
-            )
+    if any(f > n for n, f in zip(shape[2:], window.extent, strict=True)):
+        size = "x".join(map(str, shape[2:]))
+        raise ShapeError(
+            f"{name}: a window of {window.kernel} with dilation {window.dilation} does not"
+            f" fit into images of {size}: use a smaller one, or padding"
+        )
     return window
 
 
 def im2col(
-    x: TensorLike, kernel_size: IntPair, stride: IntPair = 1, dilation: IntPair = 1
+    x: TensorLike, kernel_size: IntTuple, stride: IntTuple = 1, dilation: IntTuple = 1
 ) -> Tensor:
     """The content of every window as a column: (N, C, H, W) -> (C*FH*FW, OH*OW*N).
 
     Rows run over C, FH, FW, columns over OH, OW, N, so that ``W_row @ X_col`` with W_row of
-    shape (K, C*FH*FW) is the convolution. Pad beforehand.
+    shape (K, C*FH*FW) is the convolution. Pad beforehand. Signals (N, C, L) and volumes
+    (N, C, D, H, W) have windows too, as in all of these functions.
 
     Raises:
         ShapeError: the window does not fit.
@@ -98,10 +106,10 @@ def im2col(
 
 def col2im(
     columns: TensorLike,
-    shape: tuple[int, int, int, int],
-    kernel_size: IntPair,
-    stride: IntPair = 1,
-    dilation: IntPair = 1,
+    shape: Shape,
+    kernel_size: IntTuple,
+    stride: IntTuple = 1,
+    dilation: IntTuple = 1,
 ) -> Tensor:
     """Add every column back where its window lay: the adjoint of ``im2col``.
 
@@ -116,8 +124,8 @@ def col2im(
             [1., 2., 1.]])
     """
     window = window_of(shape, kernel_size, stride, dilation, "col2im")
-    oh, ow = window.output_size(shape[2:])
-    expected = (shape[1] * window.kernel[0] * window.kernel[1], oh * ow * shape[0])
+    windows = math.prod(window.output_size(shape[2:]))
+    expected = (shape[1] * window.places, windows * shape[0])
     given = np.shape(raw(columns))
     if given != expected:
         raise ShapeError(f"col2im: columns of shape {given}, images of {shape} need {expected}")
@@ -125,7 +133,7 @@ def col2im(
 
 
 def pool_switches(
-    x: TensorLike, kernel_size: IntPair, stride: IntPair, dilation: IntPair = 1
+    x: TensorLike, kernel_size: IntTuple, stride: IntTuple, dilation: IntTuple = 1
 ) -> Array:
     """For each window the place of its first largest element, counted row-major: an array.
 
@@ -140,9 +148,9 @@ def pool_switches(
 def gather_windows(
     x: TensorLike,
     switches: Array,
-    kernel_size: IntPair,
-    stride: IntPair,
-    dilation: IntPair = 1,
+    kernel_size: IntTuple,
+    stride: IntTuple,
+    dilation: IntTuple = 1,
 ) -> Tensor:
     """From each window the element that its switch names; the gradient returns to it.
 
@@ -165,10 +173,10 @@ def gather_windows(
 def scatter_windows(
     g: TensorLike,
     switches: Array,
-    shape: tuple[int, int, int, int],
-    kernel_size: IntPair,
-    stride: IntPair,
-    dilation: IntPair = 1,
+    shape: Shape,
+    kernel_size: IntTuple,
+    stride: IntTuple,
+    dilation: IntTuple = 1,
 ) -> Tensor:
     """Add each number where its switch points: the adjoint of ``gather_windows``.
 
@@ -195,18 +203,17 @@ def _checked_switches(name: str, switches: Array, images: Shape, window: Window)
     _check_windows(f"{name}: switches", switches, images, window)
     if switches.dtype.kind not in "iu":
         raise DtypeError(f"{name}: switches are integers, got {switches.dtype}")
-    places = window.kernel[0] * window.kernel[1]
-    if switches.size and not 0 <= switches.min() <= switches.max() < places:
+    if switches.size and not 0 <= switches.min() <= switches.max() < window.places:
         raise OutOfBoundsError(
             f"{name}: switches from {switches.min()} to {switches.max()}, a window of"
-            f" {window.kernel} has the places 0 to {places - 1}"
+            f" {window.kernel} has the places 0 to {window.places - 1}"
         )
     return switches
 
 
 def _check_windows(what: str, values: TensorLike, images: Shape, window: Window) -> None:
     """Refuse anything but one value for each window over ``images``."""
-    expected = (*images[:2], *window.output_size((images[2], images[3])))
+    expected = (*images[:2], *window.output_size(images[2:]))
     given = np.shape(raw(values))
     if given != expected:
         raise ShapeError(f"{what} of shape {given}, images of {images} need {expected}")

@@ -1,7 +1,8 @@
 """Mistakes at windows that slide over images: convolution, pooling and padding.
 
 The gradient of what the windows read has parts (C, FH, FW, OH, OW, N): for each place in a
-window, what each window passes on. The rule adds every part where it was read.
+window, what each window passes on. The rule adds every part where it was read. Windows over
+signals and volumes are left to the mistakes that any operation can have.
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ _ORDERS = {
 def windows(node: Node, index: int, graph: Graph) -> Iterator[Mistake]:
     """im2col and max-pool: the gradient goes back where the windows lay."""
     window, shape = node.params["window"], values(node)[0].shape
+    if len(shape) != 4:
+        return
 
     def change(positions: tuple[Array, Array], how: str = "add") -> Change:
         return lambda right, g: _put_back(_parts(node, g), positions, shape, how)
@@ -93,10 +96,10 @@ def _is_convolved(node: Node, graph: Graph) -> bool:
 def routing(node: Node, index: int, graph: Graph) -> Iterator[Mistake]:
     """Max-pool: the gradient goes to the winner of each window."""
     [x], window = values(node), node.params["window"]
-    positions = _positions(window, x.shape)
-    count = window.kernel[0] * window.kernel[1]
-    if count == 1:
+    count = window.places
+    if count == 1 or x.ndim != 4:
         return
+    positions = _positions(window, x.shape)
 
     def everywhere(parts: Array) -> Array:
         return np.broadcast_to(parts.sum((1, 2), keepdims=True), parts.shape)
@@ -143,7 +146,7 @@ def convolution(node: Node, index: int, graph: Graph) -> Iterator[Mistake]:
     if columns is None:
         return
     window, images = columns.params["window"], values(columns)[0]
-    places = window.kernel[0] * window.kernel[1]
+    places = window.places
     w_row, x_col = values(node)
 
     def flipped(rows: Array) -> Array:
@@ -172,6 +175,8 @@ def filter_after_filter(graph: Graph) -> Iterator[WideMistake]:
             continue
         clause = "= where += belongs: what the last filter wrote stays, window after window"
         window, shape = columns.params["window"], values(columns)[0].shape
+        if len(shape) != 4:
+            continue
         places = (Place(node, 1, _last_filter(node)), _written_over(columns, window, shape))
         yield WideMistake("overwritten", said(node), clause, places, "several filters")
 
@@ -204,7 +209,7 @@ def _batch(count: int, x_col: Array) -> Iterator[Mistake]:
 
 def _weight_strides(window: Window, images: Array, x_col: Array) -> Iterator[Mistake]:
     """The gradient of the filters reads the images at the strides of the convolution."""
-    if max(window.stride) == 1:
+    if max(window.stride) == 1 or images.ndim != 4:
         return
 
     def reading(positions: tuple[Array, Array]) -> Change:
@@ -277,7 +282,7 @@ def _parts(node: Node, g: Any) -> Array:
     if is_operation(node, "im2col"):
         return _columns(g, window, shape)
     chosen = node.params["switches"].transpose(1, 2, 3, 0)  # (C, OH, OW, N)
-    places = np.arange(window.kernel[0] * window.kernel[1]).reshape(*window.kernel, 1, 1, 1)
+    places = np.arange(window.places).reshape(*window.kernel, 1, 1, 1)
     parts: Array = (chosen[:, None, None] == places) * g.transpose(1, 2, 3, 0)[:, None, None]
     return parts
 

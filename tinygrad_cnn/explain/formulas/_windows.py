@@ -10,17 +10,17 @@ from .._typeset import shape_text
 
 
 def _geometry(op: Operation) -> str:
-    """The arguments that say how the window lies: its size, stride and dilation."""
+    """The arguments that say how the window lies; what is left out is 1."""
     window = op.params["window"]
     settings = (("stride", window.stride), ("dilation", window.dilation))
-    return ", ".join([str(window.kernel), *(f"{k}={v}" for k, v in settings if v != (1, 1))])
+    return ", ".join([str(window.kernel), *(f"{k}={v}" for k, v in settings if max(v) > 1)])
 
 
 def _below(op: Operation) -> str:
     """The same for a formula."""
     window = op.params["window"]
     settings = (("stride", window.stride), ("dilation", window.dilation))
-    told = [rf"\text{{{k} }} {shape_text(v)}" for k, v in settings if v != (1, 1)]
+    told = [rf"\text{{{k} }} {shape_text(v)}" for k, v in settings if max(v) > 1]
     return r",\, ".join([shape_text(window.kernel), *told])
 
 
