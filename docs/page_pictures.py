@@ -1,23 +1,27 @@
 """Take the pictures of pages and of a trained network anew: docs/images/*.png.
 
-python docs/page_pictures.py            pages: stepper, derivation, convolution, report
+python docs/page_pictures.py            pages: stepper, derivation, convolution, report, playground
 python docs/page_pictures.py --cifar    a small VGG trained on CIFAR-10: 5 minutes, and the folder
                                         that TINYGRAD_CNN_DATA names holds cifar-10-batches-bin
 
-Needs chromium on the PATH, matplotlib and Pillow.
+Needs chromium and chromedriver on the PATH, matplotlib, Pillow and selenium.
 """
 
 from __future__ import annotations
 
 import io
+import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
+from selenium import webdriver
+from selenium.webdriver import ActionChains
 
 import tinygrad_cnn as tc
 import tinygrad_cnn.functional as F
@@ -106,6 +110,30 @@ def report(folder: Path) -> Path:
     return screenshot(path, "report.png", (1000, 1280))
 
 
+def playground(folder: Path) -> Path:
+    """A net from a layer pattern after six epochs of the digits."""
+    options = webdriver.ChromeOptions()
+    for flag in (*_QUIET, "--window-size=1280,1000", f"--user-data-dir={folder}/profile"):
+        options.add_argument(flag)
+    service = webdriver.ChromeService(executable_path=shutil.which("chromedriver"))
+    with (
+        tc.play(open_browser=False, block=False) as opened,
+        webdriver.Chrome(options=options, service=service) as chrome,
+    ):
+        for _ in range(6 * 45):
+            opened.session.do("step")
+        chrome.get(opened.url)
+        time.sleep(1)  # until all of it has come
+        pen = ActionChains(chrome, duration=0)
+        pen.move_to_element_with_offset(chrome.find_element("id", "pad"), -30, -50).click_and_hold()
+        pen.move_by_offset(60, -5).move_by_offset(-25, 55).move_by_offset(
+            -20, 60
+        ).release().perform()
+        time.sleep(1)
+        chrome.save_screenshot(str(folder / "playground.png"))
+    return shrink(folder / "playground.png", IMAGES / "playground.png")
+
+
 def small_vgg(generator: np.random.Generator) -> nn.Sequential:
     """CONV RELU CONV RELU POOL three times, then FC: the net of the picture in CS231n's notes."""
     layers: dict[str, nn.Module] = {}
@@ -147,7 +175,9 @@ def cifar() -> list[Path]:
 def pages() -> list[Path]:
     """All pages; those of the demo have the same form."""
     with tempfile.TemporaryDirectory() as folder:
-        return [make(Path(folder)) for make in (stepper, derivation, convolution, report)]
+        return [
+            make(Path(folder)) for make in (stepper, derivation, convolution, report, playground)
+        ]
 
 
 if __name__ == "__main__":

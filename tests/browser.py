@@ -1,7 +1,8 @@
 """A headless Chromium that tests open local pages in; the fixture ``browser`` hands it out.
 
-It keeps to the local file: host names do not resolve, chromedriver listens on loopback alone and
-speaks to Chromium through a pipe. ``assert_clean`` fails a page that tried to reach further.
+It keeps to this machine: host names do not resolve, chromedriver listens on loopback alone and
+speaks to Chromium through a pipe. ``assert_clean`` fails a page that tried to reach further than
+its own file, or its own address.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _FLAGS = (
     "--disable-component-update",
     "--disable-sync",
     "--remote-debugging-pipe",
-    "--host-resolver-rules=MAP * ~NOTFOUND",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
     "--hide-scrollbars",
     "--force-device-scale-factor=1",
     f"--window-size={SIZE[0]},{SIZE[1]}",
@@ -68,6 +69,7 @@ class Browser:
 
     def __init__(self, driver: Any) -> None:
         self.driver = driver
+        self._local = ("file:", "data:", "about:")
         self.colour_scheme("light")
         self._logged()  # what earlier tests left
 
@@ -76,6 +78,11 @@ class Browser:
         url = Path(path).resolve().as_uri() + (f"#{fragment}" if fragment else "")
         self.driver.get("about:blank")  # a new fragment alone would not load the page again
         self.driver.get(url)
+
+    def visit(self, address: str) -> None:
+        """Load a page that is served here; it may ask for what lies below its address."""
+        self._local = (address, "data:", "about:")
+        self.driver.get(address)
 
     def keys(self, *names: str) -> None:
         """Press keys by their names in JavaScript, such as "ArrowRight", "Home", "a", " "."""
@@ -118,7 +125,7 @@ class Browser:
         return Path(path)
 
     def assert_clean(self) -> None:
-        """Fail if a page asked for more than local files, or wrote to the console."""
+        """Fail if a page asked for more than local files or its address, or used the console."""
         requests, messages = self._logged()
         assert not requests, f"the page asked for {requests}"
         assert not messages, f"the console says {messages}"
@@ -130,6 +137,6 @@ class Browser:
             message = json.loads(entry["message"])["message"]
             if message["method"] == "Network.requestWillBeSent":
                 url = message["params"]["request"]["url"]
-                if not url.startswith(("file:", "data:", "about:")):
+                if not url.startswith(self._local):
                     requests.append(url)
         return requests, [entry["message"] for entry in self.driver.get_log("browser")]

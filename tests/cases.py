@@ -372,6 +372,21 @@ FUNCTIONAL = [
     Case("cross_entropy images", lambda x: F.cross_entropy(x, np.array([[0, 1], [2, 1]]), ignore_index=2), (normal(2, 3, 2),)),
     *(Case(f"mse_loss {r}", lambda x, y, r=r: F.mse_loss(x, y, r), (normal(2, 3), normal(2, 3, salt=1)), lambda x, y, f=f: f((x - y) ** 2)) for r, f in (("mean", np.mean), ("sum", np.sum), ("none", np.array))),
     *(Case(f"hinge_loss {r}", lambda x, r=r: F.hinge_loss(x, _LABELS, 1.03, r), (apart(3, 4),)) for r in ("mean", "sum", "none")),
+    *(_unary(n, getattr(F, n), r, apart)[2] for n, r in (("elu", lambda x: np.where(x > 0, x, np.exp(np.minimum(x, 0)) - 1)), ("silu", lambda x: x / (1 + np.exp(-x))), ("softplus", lambda x: np.log1p(np.exp(x))), ("hardtanh", lambda x: np.clip(x, -1, 1)), ("hardswish", lambda x: x * np.clip(x / 6 + 0.5, 0, 1)))),
+    *(_unary(n, getattr(F, n), None, normal)[2] for n in ("selu", "mish", "log_sigmoid", "relu6", "hardsigmoid")),
+    Case("prelu", F.prelu, (apart(2, 3), positive(3)), lambda x, w: np.where(x > 0, x, w * x)),
+    Case("maxout", lambda x: F.maxout(x, 2), (apart(2, 4, 2),), lambda x: np.maximum(x[:, ::2], x[:, 1::2])),
+    Case("local_response_norm", lambda x: F.local_response_norm(x, 3, 0.5), (normal(2, 4, 2),)),
+    Case("layer_norm", lambda x, w, b: F.layer_norm(x, (3, 2), w, b), (normal(2, 3, 2), normal(3, 2), normal(3, 2, salt=1))),
+    Case("group_norm", lambda x, w, b: F.group_norm(x, 2, w, b), (normal(2, 4, 2), normal(4), normal(4, salt=1))),
+    Case("instance_norm", lambda x, w, b: F.instance_norm(x, weight=w, bias=b), (normal(2, 2, 3), normal(2), normal(2, salt=1))),
+    Case("focal_loss", lambda x: F.focal_loss(x, _LABELS), (normal(3, 4),)),
+    Case("multi_margin_loss", lambda x: F.multi_margin_loss(x, _LABELS, 2), (apart(3, 4),)),
+    Case("binary_cross_entropy", F.binary_cross_entropy_with_logits, (normal(2, 3), positive(2, 3) / 2), lambda x, t: np.mean(np.log1p(np.exp(x)) - t * x)),
+    Case("sigmoid_focal_loss", F.sigmoid_focal_loss, (normal(2, 3), positive(2, 3) / 2)),
+    Case("huber_loss", F.huber_loss, (normal(2, 3), normal(2, 3, salt=1))),
+    Case("l1_loss", F.l1_loss, (normal(2, 3), normal(2, 3, salt=1)), lambda x, y: np.mean(np.abs(x - y))),
+    Case("l2_regularization", lambda *w: F.l2_regularization(w, 0.3), (normal(2, 3), normal(3)), lambda v, w: 0.15 * ((v**2).sum() + (w**2).sum())),
 ]  # fmt: skip
 
 CASES = [

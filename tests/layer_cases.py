@@ -47,6 +47,7 @@ SCORES, LABELS = array(4, 3), np.array([2, 0, 1, 1])
 EXTREME = np.array([[1000.0, -1000.0, 0.0], [999.0, 1000.0, 1000.0], [0.0] * 3, [-1e3, 1e3, 5.0]])
 SOFT = np.array([[0.2, 0.3, 0.5], [1.0, 0.0, 0.0], [0.25, 0.25, 0.5], [0.0, 0.5, 0.5]])
 CLASS_WEIGHTS = np.array([0.5, 2.0, 1.5])
+KINKS = np.array([0.0, -1.0, 1.0, 0.3, -0.7, 2.9, 3.0, -3.0, 6.0, 7.0, -8.0, 30.0, -700.0, 700.0])
 GAMMA, BETA = array(3, seed=3), array(3, seed=4)
 
 
@@ -93,6 +94,17 @@ CASES = {
     "conv2d, all": conv2d(
         "stride 3, padding 2x1, dilation 1x2", stride=3, padding=(2, 1), dilation=(1, 2)
     ),
+    "conv2d, pairs": conv2d("padding 0x1", padding=((0, 0), (1, 1))),
+    "conv1d": Case(
+        "conv1d (stride 2, padding 1)",
+        lambda x, weight, bias: F.conv1d(x, weight, bias, stride=2, padding="same"),
+        {"x": array(2, 3, 7), "weight": array(4, 3, 3), "bias": BIAS},
+    ),
+    "conv3d": Case(
+        "conv3d (stride 1x2x1, dilation 1x1x2)",
+        lambda x, weight: F.conv3d(x, weight, stride=(1, 2, 1), dilation=(1, 1, 2)),
+        {"x": array(2, 2, 3, 4, 5), "weight": array(3, 2, 2, 3, 2)},
+    ),
     "max_pool2d": of_x("max_pool2d (2x2)", F.max_pool2d, IMAGES, 2),
     "max_pool2d, overlapping": of_x("max_pool2d (3x3, stride 2)", F.max_pool2d, IMAGES, 3, 2),
     "max_pool2d, padding": of_x(
@@ -105,6 +117,21 @@ CASES = {
     "max_pool2d, all equal": of_x(
         "max_pool2d (3x3, stride 2, padding 1)", F.max_pool2d, np.zeros((1, 2, 5, 5)), 3, 2, 1
     ),
+    "max_pool2d, ceil mode": of_x(
+        "max_pool2d (3x3, padding 0+0 x 0+2)", F.max_pool2d, IMAGES, 3, ceil_mode=True
+    ),
+    "max_pool2d, one side": of_x(
+        "max_pool2d (2x2, padding 0+0 x 0+1)", F.max_pool2d, IMAGES, 2, padding="same"
+    ),
+    "max_pool2d, indices": of_x(
+        "max_pool2d (2x2)",
+        lambda x: F.max_pool2d(x, 2, return_indices=True)[0], IMAGES,
+    ),
+    "max_pool1d": of_x(
+        "max_pool1d (3, padding 1+2, stride 2)",
+        F.max_pool1d, array(2, 3, 8), 3, 2, 1, ceil_mode=True,
+    ),
+    "max_pool3d": of_x("max_pool3d (2x2x2)", F.max_pool3d, array(2, 3, 4, 5, 4), 2),
     "avg_pool2d": of_x("avg_pool2d (2x2)", F.avg_pool2d, IMAGES, 2),
     "avg_pool2d, overlapping": of_x(
         "avg_pool2d (3x2, stride 1)", F.avg_pool2d, IMAGES, (3, 2), (1, 1)
@@ -116,6 +143,22 @@ CASES = {
         "avg_pool2d (3x2, stride 2, padding 1, padding not counted)",
         F.avg_pool2d, IMAGES, (3, 2), 2, 1, count_include_pad=False,
     ),
+    "avg_pool2d, ceil mode": of_x(
+        "avg_pool2d (3x2, padding 1+2 x 1+1, stride 2)",
+        F.avg_pool2d, IMAGES, (3, 2), 2, 1, True,
+    ),
+    "avg_pool1d": of_x(
+        "avg_pool1d (3, padding 1+2, stride 2)", F.avg_pool1d, array(2, 3, 8), 3, 2, 1, True
+    ),
+    "avg_pool1d, padding not counted": of_x(
+        "avg_pool1d (3, padding 1+2, stride 2, padding not counted)",
+        F.avg_pool1d, array(2, 3, 8), 3, 2, 1, True, False,
+    ),
+    "avg_pool1d, divisor": of_x(
+        "avg_pool1d (3, padding 1+2, stride 2, divided by 5)",
+        F.avg_pool1d, array(2, 3, 8), 3, 2, 1, True, False, 5,
+    ),
+    "avg_pool3d": of_x("avg_pool3d (2x2x2, stride 1)", F.avg_pool3d, array(2, 3, 4, 5, 4), 2, 1),
     "relu": of_x("relu", F.relu, array(3, 4)),
     "relu, zeros": of_x("relu", F.relu, tied(4, 4)),
     "relu, a number": of_x("relu", F.relu, np.array(2.0)),
@@ -123,6 +166,17 @@ CASES = {
     "leaky_relu, slope": of_x("leaky_relu (slope 2)", F.leaky_relu, array(3, 4), 2.0),
     "leaky_relu, negative slope": of_x("leaky_relu (slope -0.5)", F.leaky_relu, tied(4, 4), -0.5),
     "gelu": of_x("gelu", F.gelu, np.concatenate([array(6), [0.0, 9.0, -9.0]])),
+    **{
+        name: of_x(f"{name} ({title})" if title else name, getattr(F, name), KINKS)
+        for name, title in (
+            ("elu", "alpha 1"), ("hardsigmoid", ""), ("hardswish", ""), ("log_sigmoid", ""),
+            ("hardtanh", "min_val -1, max_val 1"), ("mish", ""), ("relu6", ""), ("selu", ""),
+            ("silu", ""), ("softplus", "beta 1, threshold 20"),
+        )
+    },
+    "elu, alpha": of_x("elu (alpha 0.5)", F.elu, KINKS, 0.5),
+    "hardtanh, limits": of_x("hardtanh (min_val -3, max_val 0.5)", F.hardtanh, KINKS, -3.0, 0.5),
+    "softplus, beta": of_x("softplus (beta 3, threshold 2)", F.softplus, KINKS, 3.0, 2.0),
     "softmax": of_x("softmax", F.softmax, SCORES),
     "softmax, axis": of_x("softmax (axis 0)", F.softmax, SCORES, 0),
     "softmax, extreme": of_x("softmax", F.softmax, EXTREME),
@@ -205,6 +259,13 @@ CASES = {
     "hinge_loss, negative margin": of_scores(
         "hinge_loss (margin -0.5)", F.hinge_loss, SCORES, LABELS, margin=-0.5
     ),
+    "hinge_loss, squared": of_scores(
+        "hinge_loss (squared)", F.hinge_loss, SCORES, LABELS, squared=True
+    ),
+    "hinge_loss, squared, none": of_scores(
+        "hinge_loss (one for each example, margin 2, squared)",
+        F.hinge_loss, SCORES, LABELS, reduction="none", margin=2.0, squared=True,
+    ),
     "mse_loss": Case("mse_loss", F.mse_loss, {"x": array(3, 4), "target": array(3, 4, seed=1)}),
     "mse_loss, sum": Case(
         "mse_loss (sum)", lambda x, target: F.mse_loss(x, target, "sum"),
@@ -236,6 +297,41 @@ CASES = {
         RUNNING, array(4, 3), {"weight": GAMMA, "bias": BETA}, **STATISTICS
     ),
     "batch_norm, evaluation, plain": batch_norm(RUNNING, IMAGES, {}, **STATISTICS),
+    "instance_norm": Case(
+        "instance_norm",
+        lambda x, weight, bias: F.instance_norm(x, weight=weight, bias=bias),
+        {"x": IMAGES, "weight": GAMMA, "bias": BETA},
+    ),
+    "instance_norm, sequences": of_x("instance_norm", F.instance_norm, array(2, 3, 5), eps=0.1),
+    "instance_norm, evaluation": Case(
+        f"instance_norm ({RUNNING})",
+        lambda x, weight, bias: F.instance_norm(
+            x, **STATISTICS, weight=weight, bias=bias, use_input_stats=False
+        ),
+        {"x": IMAGES, "weight": GAMMA, "bias": BETA},
+    ),
+    "layer_norm": Case(
+        "layer_norm",
+        lambda x, weight, bias: F.layer_norm(x, (6, 7), weight, bias),
+        {"x": IMAGES, "weight": array(6, 7, seed=3), "bias": array(6, 7, seed=4)},
+    ),
+    "layer_norm, rows": Case(
+        "layer_norm",
+        lambda x, weight: F.layer_norm(x, [3], weight, eps=0.1),
+        {"x": array(5, 3), "weight": GAMMA},
+    ),
+    "layer_norm, all": Case(
+        "layer_norm",
+        lambda x, weight, bias: F.layer_norm(x, 3, weight, bias),
+        {"x": array(3), "weight": GAMMA, "bias": BETA},
+    ),
+    "layer_norm, plain": of_x("layer_norm", F.layer_norm, IMAGES, 7),
+    **{
+        f"local_response_norm, {size}, {len(x.shape)}": of_x(
+            f"local_response_norm ({size} channels)", F.local_response_norm, x, size, 0.3, 0.6, 1.5
+        )
+        for size in (1, 2, 5) for x in (IMAGES, array(4, 6))
+    },
     "subtract_mean": of_x("subtract_mean (axis 0)", F.subtract_mean, array(4, 3)),
     "subtract_mean, axes": of_x("subtract_mean (axes 0, 2)", F.subtract_mean, IMAGES, (0, 2)),
     "subtract_mean, all": of_x("subtract_mean", F.subtract_mean, IMAGES, None),

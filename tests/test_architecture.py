@@ -27,7 +27,7 @@ _ANYONE = {"_arguments", "_files", "errors", "typing", "random"}
 _ENGINE = {"_kernels", "_core"}
 _MODEL = _ENGINE | {"ops", "functional", "nn", "models"}
 _LIBRARY = _MODEL | {"_graph", "_methods", "creation", "transforms", "optim", "data", "train"}
-_TOOLS = {"check", "explain", "draw", "compiler", "io", "distributed"}
+_TOOLS = {"check", "explain", "draw", "playground", "compiler", "io", "distributed"}
 
 # Each part of the package and the parts that it may import beside itself.
 MAY_IMPORT: dict[str, set[str]] = {
@@ -40,6 +40,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_core": _ANYONE,
     "ops": _ANYONE | _ENGINE,
     "functional": _ANYONE | _ENGINE | {"ops"},
+    "filters": _ANYONE | _ENGINE | {"ops", "functional"},
     "_methods": _ANYONE | _ENGINE | {"ops", "functional"},
     "_graph": _ANYONE | {"_core"},
     "creation": _ANYONE | {"_core"},

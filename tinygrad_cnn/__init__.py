@@ -113,15 +113,20 @@ _allocator.keep_freed_memory()
 __version__ = "0.1.0"
 
 # Loaded when first used, so that the engine alone imports as fast as NumPy.
-_LAZY = ("check", "data", "draw", "explain", "models", "nn", "optim", "train")
+_LAZY = ("check", "data", "draw", "explain", "filters", "models", "nn", "optim", "train")
 
 if TYPE_CHECKING:
-    from . import check, data, draw, explain, models, nn, optim, train
+    from . import check, data, draw, explain, filters, models, nn, optim, train
+    from .playground import play
 
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return importlib.import_module(f".{name}", __name__)
+    if name == "play":
+        from .playground import play
+
+        return play
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -165,6 +170,7 @@ __all__ = [
     "expand_dims",
     "explain",
     "eye",
+    "filters",
     "flatten",
     "flip",
     "floor",
@@ -204,6 +210,7 @@ __all__ = [
     "optim",
     "pad",
     "permute",
+    "play",
     "pool_switches",
     "power",
     "primitive",

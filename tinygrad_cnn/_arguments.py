@@ -10,6 +10,8 @@ from .errors import ArgumentError
 
 def is_whole(value: Any, least: int = 1) -> bool:
     """Whether ``value`` is an integer (True and False are none) of at least ``least``."""
+    if type(value) is int:  # nearly always: asking the abstract class takes ten times as long
+        return value >= least
     return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
 
 

@@ -8,6 +8,7 @@
     ├── DataError         ValueError          a damaged or unexpected data file
     ├── CheckpointError   ValueError          a checkpoint that does not fit its model
     ├── ArgumentError     ValueError          an argument outside its domain
+    │   └── PatternError                      a layer pattern that cannot be read or built
     ├── OutOfBoundsError  IndexError          an index that names no element
     └── MissingExtraError ImportError         an optional dependency that is not installed
 
@@ -25,6 +26,7 @@ __all__ = [
     "MissingExtraError",
     "NonFiniteError",
     "OutOfBoundsError",
+    "PatternError",
     "ShapeError",
     "TinygradCnnError",
 ]
@@ -60,6 +62,33 @@ class CheckpointError(TinygradCnnError, ValueError):
 
 class ArgumentError(TinygradCnnError, ValueError):
     """An argument outside the domain that the function accepts."""
+
+
+class PatternError(ArgumentError):
+    """A layer pattern that cannot be read or built; its text points at the place.
+
+    Attributes:
+        message: what is wrong, without the picture below it.
+        pattern: what was read.
+        position: where in it, counted from 0.
+        length: how many characters are meant.
+    """
+
+    def __init__(self, message: str, pattern: str, position: int, length: int = 1) -> None:
+        super().__init__(message, pattern, position, length)  # all of them, so that it pickles
+        self.message, self.pattern, self.position = message, pattern, position
+        self.length = length
+
+    def __str__(self) -> str:
+        if not self.pattern.strip():
+            return self.message
+        start = self.pattern.rfind("\n", 0, self.position) + 1
+        line = self.pattern[start:].partition("\n")[0]
+        column = self.position - start
+        first = max(column - 50, 0) if len(line) > 76 else 0  # fits a terminal of 80 columns
+        shown = "".join(c if c.isprintable() else " " for c in line[first : first + 76])
+        carets = "^" * max(min(self.length, first + len(shown) - column), 1)
+        return f"{self.message}\n  {shown}\n  {' ' * (column - first)}{carets}"
 
 
 class OutOfBoundsError(TinygradCnnError, IndexError):

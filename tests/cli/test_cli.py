@@ -26,7 +26,7 @@ def test_help_names_every_command_and_an_example(capsys):
     assert all(f"tinygrad-cnn {name}" in text for name in ("demo", "train", "predict", "check"))
 
 
-@pytest.mark.parametrize("command", ["demo", "train", "predict", "summary", "check"])
+@pytest.mark.parametrize("command", ["demo", "train", "predict", "summary", "check", "play"])
 def test_every_command_explains_itself(capsys, command):
     with pytest.raises(SystemExit) as stop:
         main([command, "--help"])
@@ -44,6 +44,13 @@ def test_summary_uses_the_sizes_given(capsys):
     status, out, _ = run(capsys, "summary", "convnetjs", "--input", "3,32,32")
     assert status == 0
     assert "(1, 8, 32, 32)" in out
+
+
+def test_summary_is_as_deep_as_asked_for_and_tells_the_time(capsys):
+    status, out, _ = run(capsys, "summary", "lenet5", "--depth", "1", "--time")
+    assert status == 0
+    assert out.splitlines()[0].split()[-2:] == ["sees", "ms"]
+    assert "14x14" in out
 
 
 def test_check_compares_every_parameter(capsys):
@@ -70,6 +77,12 @@ def test_train_then_predict(capsys, tmp_path):
     status, out, _ = run(capsys, "predict", str(out_folder / "model.npz"), str(picture))
     assert status == 0
     assert "%" in out
+
+
+def test_a_model_for_images_of_any_size_takes_what_is_no_square(capsys):
+    status, out, _ = run(capsys, "summary", "cifar_resnet20", "--input", "1,24,32")
+    assert status == 0
+    assert "269,434" in out  # 288 less than with three colours
 
 
 def test_a_folder_of_images_is_a_data_set(capsys, tmp_path, rng):
@@ -124,6 +137,7 @@ def test_images_of_mixed_sizes_are_resized(capsys, tmp_path, monkeypatch):
     [
         (["train", "--size", "8,8"], "--size is for folders of images"),
         (["summary", "convnetjs", "--input", "1,24,32"], "takes square images, not 24x32"),
+        (["summary", "all_convolutional", "--input", "3,8,8"], "made for images (N, 3, 32, 32)"),
         (["train", "--data", "nothing"], "no data set is called 'nothing'"),
         (["train", "--model", "nothing"], "no model is called 'nothing'"),
         (["train", "--data", "mnist", "--root", "no/such/folder"], "no/such/folder"),

@@ -147,3 +147,11 @@ def test_finite_values_pass_anomaly_detection() -> None:
     with tc.detect_anomaly():
         (tc.exp(x) * np.array([1, 2])).sum().backward()
     np.testing.assert_allclose(x.grad.numpy(), [np.e, 2 * np.e**2])
+
+
+def test_a_scope_keeps_no_tuple_of_tensors() -> None:
+    w = tc.ones(2, requires_grad=True)
+    y = tc.functional.l2_regularization((w, w), 0.1)
+    assert y.node is not None
+    assert y.node.scope is not None
+    assert y.node.scope.params == {"strength": 0.1}

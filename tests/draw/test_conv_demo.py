@@ -116,6 +116,8 @@ def test_the_matrices_are_those_of_im2col(shown, notes):
         ({"kernel_size": 1, "groups": 4}, (4, 2, 3)),
         ({"kernel_size": 5}, (1, 28, 28)),
         ({"kernel_size": 5, "padding": 2}, (3, 32, 32)),
+        ({"kernel_size": 3, "padding": "same", "dilation": 2}, (1, 5, 6)),
+        ({"kernel_size": 2, "padding": "full"}, (1, 3, 4)),
     ],
 )
 def test_each_sum_of_the_page_is_the_number_of_the_engine(shown, rng, settings, shape):
@@ -131,7 +133,7 @@ def test_each_sum_of_the_page_is_the_number_of_the_engine(shown, rng, settings, 
         browser.js(f"demo.go({step})")
         assert browser.js("demo.now.output") == expected.flat[step - 1]
         x_col = tc.im2col(
-            np.pad(x, [(0, 0), *((p, p) for p in layer.padding)])[None],
+            np.pad(x, [(0, 0), *((p, p) for p in browser.js("demo.model.padding"))])[None],
             layer.kernel_size,
             layer.stride,
             layer.dilation,
@@ -336,6 +338,20 @@ def test_the_summary_says_why_the_output_has_its_size(tmp_path):
         (integer_layer(bias=np.ones(3)), np.ones((1, 4, 4)), ShapeError, "bias"),
         (integer_layer(stride=0), np.ones((1, 4, 4)), ShapeError, "stride=0"),
         (integer_layer(groups=3), np.ones((1, 4, 4)), ArgumentError, "groups=3"),
+        (nn.ConvTranspose2d(1, 2, 3), np.ones((1, 4, 4)), DtypeError, "got ConvTranspose2d"),
+        (nn.Conv2d(1, 2, 2, padding="same"), np.ones((1, 4, 4)), ArgumentError, r"\(\(0, 1\), \("),
+        (
+            nn.Conv2d(1, 2, 3, padding=1, padding_mode="reflect", flip=True),
+            np.ones((1, 4, 4)),
+            ArgumentError,
+            "padding_mode='reflect', flip=True: the page shows",
+        ),
+        (
+            nn.Conv2d(1, 2, 3, stride=2, fit="exact"),
+            np.ones((1, 4, 4)),
+            ShapeError,
+            r"\(4 - 3 \+ 2\*0\)/2 \+ 1 = 1.5",
+        ),
         (integer_layer(), 1j * np.ones((1, 4, 4)), DtypeError, "x is of dtype complex128"),
         (integer_layer(), "digit.png", DtypeError, "expected numbers"),
         (integer_layer(padding=1), np.ones((1, 63, 4)), ArgumentError, r"65 rows.*than the 64"),

@@ -11,14 +11,7 @@ import tinygrad_cnn.functional as F
 from tinygrad_cnn import nn
 from tinygrad_cnn._core.backprop import backpropagate
 from tinygrad_cnn._core.primitive import registry
-from tinygrad_cnn.draw.receptive_field import (
-    _ELEMENTWISE,
-    _LINEAR,
-    _REDUCTIONS,
-    _operands_seen,
-    receptive_field,
-    receptive_field_box,
-)
+from tinygrad_cnn.draw.receptive_field import receptive_field, receptive_field_box
 from tinygrad_cnn.draw.saliency import saliency
 from tinygrad_cnn.errors import (
     ArgumentError,
@@ -27,6 +20,8 @@ from tinygrad_cnn.errors import (
     OutOfBoundsError,
     ShapeError,
 )
+from tinygrad_cnn.models.inspection._box import _LINEAR, _REDUCTIONS, _operands_seen
+from tinygrad_cnn.models.inspection._tracking import ELEMENTWISE
 
 
 def pixels(axes, number=0):
@@ -188,7 +183,7 @@ def test_no_operation_hides_what_it_depends_on(case):
 
 
 def test_the_operations_it_knows_exist():
-    assert REGISTERED.keys() >= _LINEAR | _ELEMENTWISE | _REDUCTIONS
+    assert REGISTERED.keys() >= _LINEAR | ELEMENTWISE | _REDUCTIONS
 
 
 @pytest.mark.parametrize(

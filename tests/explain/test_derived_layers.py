@@ -77,5 +77,15 @@ def test_mathematics_and_code_of_a_line_speak_of_the_same_arrays(case: Case) -> 
 
 
 def test_each_function_is_written_or_left_to_its_operations() -> None:
-    assert {*F.__all__} - {*LAYERS} == {"flatten", "sigmoid", "tanh"}
+    pools = ("adaptive_avg", "adaptive_max", "global_avg", "global_max", "lp")
+    by_operations = {
+        *(f"{pool}_pool{d}d" for pool in pools for d in (1, 2, 3)),
+        *(f"max_unpool{d}d" for d in (1, 2, 3)),
+        "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "flatten",
+        "locally_connected1d", "locally_connected2d", "sigmoid", "tanh",
+        "binary_cross_entropy_with_logits", "focal_loss", "group_norm", "huber_loss", "l1_loss",
+        "l1_regularization", "l2_regularization", "maxout", "multi_margin_loss", "prelu",
+        "sigmoid_focal_loss", "smooth_l1_loss",
+    }  # fmt: skip
+    assert {*F.__all__} - {*LAYERS} == by_operations
     assert {*LAYERS} <= {*F.__all__}

@@ -41,6 +41,30 @@ FALLBACKS: dict[str, tuple[str, Callable[[tc.Tensor], Any], np.ndarray]] = {
     "conv2d, groups": (
         "conv2d", lambda x: F.conv2d(x, array(4, 1, 2, 2), groups=2), array(1, 2, 4, 4)
     ),
+    "conv2d, flipped": (
+        "conv2d", lambda x: F.conv2d(x, array(3, 2, 2, 2), flip=True), array(1, 2, 4, 4)
+    ),
+    "conv2d, padded on one side": (
+        "conv2d", lambda x: F.conv2d(x, array(3, 2, 2, 2), padding="same"), array(1, 2, 4, 4)
+    ),
+    "conv2d, reflected": (
+        "conv2d",
+        lambda x: F.conv2d(x, array(3, 2, 3, 3), padding=1, padding_mode="reflect"),
+        array(1, 2, 4, 4),
+    ),
+    "conv1d, cropped": (
+        "conv1d", lambda x: F.conv1d(x, array(3, 2, 3), stride=2, fit="crop"), array(1, 2, 6)
+    ),
+    "conv_transpose2d": (
+        "conv_transpose2d",
+        lambda x: F.conv_transpose2d(x, array(2, 3, 3, 2), None, 2, 1, 1, 1),
+        array(2, 2, 3, 3),
+    ),
+    "locally_connected2d": (
+        "locally_connected2d",
+        lambda w: F.locally_connected2d(array(2, 2, 4, 3), w, stride=(2, 1)),
+        array(3, 2, 2, 2, 2, 2),
+    ),
     "gelu, tanh": ("gelu", lambda x: F.gelu(x, "tanh"), array(5)),
     "std of equals": ("std", lambda x: F.std(x, 1), np.ones((2, 3))),
     "norm of zeros": ("norm", lambda x: F.norm(x, 1), np.zeros((2, 3))),

@@ -27,6 +27,28 @@ def test_the_first_of_equal_scores_counts() -> None:
     assert accuracy([[1.0, 1.0]], [1]) == 0.0
 
 
+@pytest.mark.parametrize("shape", [(50, 7), (6, 7, 3, 2)])
+@pytest.mark.parametrize("top", [1, 2, 5, 7, 9])
+def test_the_label_among_the_highest_scores(
+    shape: tuple[int, ...], top: int, rng: np.random.Generator
+) -> None:
+    scores = rng.integers(0, 5, shape).astype(np.uint8)  # with ties, of which the first counts
+    labels = rng.integers(-1, 8, shape[:1] + shape[2:])  # 7 has no score: never right
+    hits = []
+    for index in np.ndindex(*labels.shape):
+        if labels[index] >= 0:
+            each = scores[(index[0], slice(None), *index[1:])].tolist()
+            best = sorted(range(7), key=lambda c, each=each: (-each[c], c))[:top]
+            hits.append(labels[index] in best)
+    assert accuracy(scores, labels, top) == np.mean(hits)
+
+
+@pytest.mark.parametrize("top", [0, 1.5, True, "5"])
+def test_top_is_a_count(top: object) -> None:
+    with pytest.raises(ArgumentError, match="accuracy: top="):
+        accuracy([[1.0, 0.0]], [0], top)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("metric", [accuracy, confusion_matrix])
 @pytest.mark.parametrize("labels", [[0], [[0, 1]], [0.0, 1.0], 1])
 def test_labels_that_do_not_fit_are_refused(metric: object, labels: object) -> None:

@@ -201,7 +201,7 @@ def composition(function: Callable[P, R]) -> Callable[P, R]:
         scope = context.scope = Scope(name, {}, outer)
         params, operands = scope.params, scope.operands
         for key, value in (*zip(names, args, strict=False), *kwargs.items()):
-            if isinstance(value, _SETTING):
+            if isinstance(value, _SETTING) and (type(value) is not tuple or _is_plain(value)):
                 params[key] = value
             elif getattr(value, "node", None) is not None:  # a Tensor, which is not known here
                 operands[key] = value.node  # type: ignore[attr-defined]
@@ -216,6 +216,11 @@ def composition(function: Callable[P, R]) -> Callable[P, R]:
         return result
 
     return recorded
+
+
+def _is_plain(values: tuple[Any, ...]) -> bool:
+    """Whether a tuple holds no Tensors or arrays, which a scope must not keep alive."""
+    return not any(hasattr(v, "__array__") and not isinstance(v, np.generic) for v in values)
 
 
 def _note_constant(operands: dict[str, Any], name: str, value: Any) -> None:

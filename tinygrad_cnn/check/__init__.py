@@ -15,6 +15,7 @@ from .gradcheck import InputReport, Report, gradcheck
 from .ledger import Contribution, Ledger, Walk, ledger
 from .mutate import Mutant, MutationReport, mutate
 from .pytest_plugin import assert_gradients
+from .sanity import LayerOutput, SanityReport, Verdict
 
 __all__ = [
     "Audit",
@@ -25,10 +26,13 @@ __all__ = [
     "Finding",
     "InputReport",
     "LayerGradient",
+    "LayerOutput",
     "Ledger",
     "Mutant",
     "MutationReport",
     "Report",
+    "SanityReport",
+    "Verdict",
     "Walk",
     "assert_gradients",
     "audit",

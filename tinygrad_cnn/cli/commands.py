@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import check as checks
-from .. import data, functional, models, nn, optim
+from .. import data, functional, models, nn, optim, playground
 from .. import train as training
 from .._core.context import no_grad
 from .._core.tensor import Tensor
@@ -93,7 +93,7 @@ def predict(arguments: argparse.Namespace) -> int:
 def summary(arguments: argparse.Namespace) -> int:
     """Print the layers of a model."""
     model, shape = _model(arguments.model, arguments.input)
-    print(models.summary(model, (1, *shape)))
+    print(models.summary(model, (1, *shape), depth=arguments.depth, time=arguments.time))
     return 0
 
 
@@ -127,6 +127,12 @@ def grade(arguments: argparse.Namespace) -> int:
     return 0 if grades.ok else 1
 
 
+def play(arguments: argparse.Namespace) -> int:
+    """Serve the playground until Ctrl-C."""
+    playground.play(root=arguments.root, port=arguments.port, open_browser=not arguments.no_browser)
+    return 0
+
+
 def _model(name: str, shape: tuple[int, ...] | None) -> tuple[nn.Module, tuple[int, ...]]:
     """A model by its name or its file, and the shape of one input."""
     if name.endswith(".npz"):
@@ -139,7 +145,7 @@ def _model(name: str, shape: tuple[int, ...] | None) -> tuple[nn.Module, tuple[i
 def _options(name: str, shape: tuple[int, ...]) -> dict[str, Any]:
     """The settings of a model for inputs of this shape."""
     channels, height, width = shape
-    if name == "digits":
+    if "image_size" not in models.model_options(name):
         return {"in_channels": channels}
     if height != width:
         raise ArgumentError(

@@ -21,6 +21,7 @@ Start here:
   tinygrad-cnn summary lenet5 --input 1,28,28       layers, sizes and parameters
   tinygrad-cnn check digits                         are its gradients right?
   tinygrad-cnn grade layers.py                      are the hand-written layers in a file?
+  tinygrad-cnn play                                 train on a page, and watch it learn
 """
 
 
@@ -46,7 +47,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for add in (_add_demo, _add_train, _add_predict, _add_summary, _add_check, _add_grade):
+    for add in (
+        _add_demo,
+        _add_train,
+        _add_predict,
+        _add_summary,
+        _add_check,
+        _add_grade,
+        _add_play,
+    ):
         add(commands)
     return parser
 
@@ -132,7 +141,7 @@ def _add_summary(commands: Commands) -> None:
     command = _command(
         commands,
         "summary",
-        "layers, output sizes, parameters and work of a model",
+        "layers, output sizes, memory, parameters, work and receptive fields of a model",
         "MODEL is a name or a model.npz that 'train' wrote.\n\n"
         "  tinygrad-cnn summary lenet5 --input 1,28,28",
     )
@@ -141,6 +150,10 @@ def _add_summary(commands: Commands) -> None:
         "--input", type=_sizes("channels", "height", "width"), default=None,
         metavar="CHANNELS,HEIGHT,WIDTH", help="the shape of one input",
     )  # fmt: skip
+    command.add_argument(
+        "--depth", type=_positive, default=None, help="how many names of a path to show"
+    )
+    command.add_argument("--time", action="store_true", help="measure the time of each layer")
 
 
 def _add_check(commands: Commands) -> None:
@@ -176,6 +189,23 @@ def _add_grade(commands: Commands) -> None:
     )  # fmt: skip
 
 
+def _add_play(commands: Commands) -> None:
+    command = _command(
+        commands,
+        "play",
+        "train on a page in the browser, and watch it learn",
+        "Choose data, write a layer pattern or pick an architecture, press Train; draw a digit\n"
+        "and see it classified. The page is served to this machine alone, at an address with a\n"
+        "token; Ctrl-C ends it. MNIST and others are offered where their files are. For a model\n"
+        "of your own: tinygrad_cnn.play(model, data), in Python. Needs the extra 'play'.",
+    )
+    command.add_argument(
+        "--root", default=None, help="where the data sets lie; else $TINYGRAD_CNN_DATA"
+    )
+    command.add_argument("--port", type=_port, default=0, help="0 takes a free one")
+    command.add_argument("--no-browser", action="store_true", help="print the address only")
+
+
 def _add_data(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--data",
@@ -205,6 +235,10 @@ def _positive(text: str) -> int:
 
 
 def _seed(text: str) -> int:
+    return _whole(text, 0)
+
+
+def _port(text: str) -> int:
     return _whole(text, 0)
 
 

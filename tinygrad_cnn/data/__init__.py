@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .cifar import CIFAR10, read_cifar10
+from .color import ColorJitter, ColorPCA, Cutout, SubtractMeanImage
 from .dataset import ArrayDataset, Dataset, stratified_split
 from .digits import Digits
 from .image_folder import ImageFolder
@@ -18,24 +19,33 @@ from .transforms import (
     RandomVerticalFlip,
     Transform,
 )
+from .views import FiveCrop, Mirrored, TenCrop, Views
 
 __all__ = [
     "CIFAR10",
     "MNIST",
     "ArrayDataset",
     "CenterCrop",
+    "ColorJitter",
+    "ColorPCA",
     "Compose",
+    "Cutout",
     "DataLoader",
     "Dataset",
     "Digits",
     "FashionMNIST",
+    "FiveCrop",
     "ImageFolder",
+    "Mirrored",
     "Normalize",
     "RandomCrop",
     "RandomHorizontalFlip",
     "RandomShift",
     "RandomVerticalFlip",
+    "SubtractMeanImage",
+    "TenCrop",
     "Transform",
+    "Views",
     "read_cifar10",
     "read_idx",
     "stratified_split",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -144,14 +144,22 @@ class ArrayDataset:
         mean = by_channel(self.mean, self.images.ndim)
         return np.asarray(np.sqrt(self._channel_mean(lambda images: np.square(images - mean))))
 
+    @cached_property
+    def mean_image(self) -> Array:
+        """The mean of each pixel, with the shape of one example, on the scale of a batch."""
+        return self._sum(lambda images: images.sum(0, dtype=np.float64)) / len(self)
+
     def _channel_mean(self, f: Callable[[Array], Array]) -> Array:
         """The mean of ``f`` of the pixels, for each channel, in float64."""
         axes = (0, *range(2, self.images.ndim))
-        total: Array = np.zeros(self.images.shape[1])
-        for start in range(0, len(self), _STATISTICS_CHUNK):
-            images, _ = self.batch(slice(start, start + _STATISTICS_CHUNK))
-            total += f(images).sum(axes, dtype=np.float64)
+        total = self._sum(lambda images: f(images).sum(axes, dtype=np.float64))
         return total * (len(total) / self.images.size)
+
+    def _sum(self, f: Callable[[Array], Array]) -> Array:
+        """The sum of ``f`` of the batches that the data set is read in."""
+        starts = range(0, len(self), _STATISTICS_CHUNK)
+        parts = (f(self.batch(slice(i, i + _STATISTICS_CHUNK))[0]) for i in starts)
+        return reduce(np.add, parts)
 
 
 def by_channel(values: Array, ndim: int) -> Array:

@@ -67,7 +67,7 @@ class _RandomFlip:
         self.p = p
 
     def __call__(self, images: Array, generator: np.random.Generator | None = None) -> Array:
-        _check_nchw(self, images)
+        check_nchw(self, images)
         flipped = (generator or default_generator()).random(len(images)) < self.p
         result = images.copy(order="K")
         result[flipped] = np.flip(images[flipped], self._axis)
@@ -122,12 +122,12 @@ class RandomCrop:
     """
 
     def __init__(self, size: IntPair, padding: IntPair = 0, *, fill: float = 0) -> None:
-        self.size = _pair(self, "size", size, 1)
-        self.padding = _pair(self, "padding", padding, 0)
+        self.size = pair(self, "size", size, 1)
+        self.padding = pair(self, "padding", padding, 0)
         self.fill = fill
 
     def __call__(self, images: Array, generator: np.random.Generator | None = None) -> Array:
-        _check_nchw(self, images)
+        check_nchw(self, images)
         return _random_windows(self, images, self.size, self.padding, self.fill, generator)
 
 
@@ -150,11 +150,11 @@ class RandomShift:
     """
 
     def __init__(self, max_shift: IntPair, *, fill: float = 0) -> None:
-        self.max_shift = _pair(self, "max_shift", max_shift, 0)
+        self.max_shift = pair(self, "max_shift", max_shift, 0)
         self.fill = fill
 
     def __call__(self, images: Array, generator: np.random.Generator | None = None) -> Array:
-        _check_nchw(self, images)
+        check_nchw(self, images)
         size: tuple[int, int] = images.shape[2:]
         return _random_windows(self, images, size, self.max_shift, self.fill, generator)
 
@@ -173,11 +173,11 @@ class CenterCrop:
     """
 
     def __init__(self, size: IntPair) -> None:
-        self.size = _pair(self, "size", size, 1)
+        self.size = pair(self, "size", size, 1)
 
     def __call__(self, images: Array, generator: np.random.Generator | None = None) -> Array:
-        _check_nchw(self, images)
-        top, left = _room(self, images, self.size)
+        check_nchw(self, images)
+        top, left = room(self, images, self.size)
         height, width = self.size
         rows = slice(top // 2, top // 2 + height)
         return images[:, :, rows, left // 2 : left // 2 + width].copy(order="K")
@@ -230,25 +230,26 @@ class Normalize:
         return by_channel(values, images.ndim)
 
 
-def _pair(owner: object, name: str, value: IntPair, least: int) -> tuple[int, int]:
+def pair(owner: object, name: str, value: IntPair, least: int) -> tuple[int, int]:
     """``value`` for height and width, if whole numbers of at least ``least``."""
-    pair = value if isinstance(value, tuple) else (value, value)
-    if len(pair) != 2 or not all(isinstance(v, int) and v >= least for v in pair):
+    both = value if isinstance(value, tuple) else (value, value)
+    if len(both) != 2 or not all(isinstance(v, int) and v >= least for v in both):
         raise ArgumentError(
             f"{type(owner).__name__}: {name}={value!r}, expected an integer of at least {least},"
             " or a pair for height and width"
         )
-    return pair
+    return both
 
 
-def _check_nchw(owner: object, images: Array) -> None:
+def check_nchw(owner: object, images: Array) -> None:
+    """Refuse what are no images with four axes."""
     if images.ndim != 4:
         raise ShapeError(
             f"{type(owner).__name__}: images {images.shape}, expected axes (N, C, H, W)"
         )
 
 
-def _room(owner: object, images: Array, size: tuple[int, int]) -> tuple[int, int]:
+def room(owner: object, images: Array, size: tuple[int, int]) -> tuple[int, int]:
     """How far a window of ``size`` can move along height and width."""
     rows, columns = (have - want for have, want in zip(images.shape[2:], size, strict=True))
     if min(rows, columns) < 0:
@@ -271,7 +272,7 @@ def _random_windows(
     (n, c, h, w), (ph, pw) = images.shape, padding
     padded = np.full((n, c, h + 2 * ph, w + 2 * pw), fill, images.dtype)
     padded[:, :, ph : ph + h, pw : pw + w] = images
-    rows, columns = _room(owner, padded, size)
+    rows, columns = room(owner, padded, size)
     generator = generator or default_generator()
     top, left = generator.integers(0, rows + 1, n), generator.integers(0, columns + 1, n)
     # (N, C, places down, places across, H, W) -> (N, C, H, W): one place for each image

@@ -13,6 +13,7 @@ from .conv_demo import conv_demo
 from .curves import learning_curves
 from .filters import filters
 from .graph import GraphView, graph
+from .lr_range import lr_range
 from .receptive_field import receptive_field, receptive_field_box
 from .report import TrainingReport
 from .saliency import saliency
@@ -27,6 +28,7 @@ __all__ = [
     "filters",
     "graph",
     "learning_curves",
+    "lr_range",
     "receptive_field",
     "receptive_field_box",
     "saliency",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,8 +10,8 @@ import numpy as np
 from .. import nn
 from .._core.context import no_grad
 from .._core.tensor import Tensor, raw
-from ..data import DataLoader
 from ..train import Batches, Loss, confusion_matrix
+from ..train._scratch import same_epoch
 from ..train.metrics import predictions
 from ..typing import Array
 from ._probe import untouched
@@ -102,7 +100,7 @@ class Examination:
 def examine(model: nn.Module, data: Batches, loss: Loss) -> Examination:
     """Evaluate a model on the first examples of data; both are left as they were."""
     result = Examination(classes=_classes(data))
-    with untouched(model), no_grad(), _same_epoch(data):
+    with untouched(model), no_grad(), same_epoch(data):
         for inputs, targets in data:
             if result.count >= _MOST:
                 result.is_all = False
@@ -116,14 +114,3 @@ def examine(model: nn.Module, data: Batches, loss: Loss) -> Examination:
 def _classes(data: Batches) -> tuple[str, ...] | None:
     names = getattr(getattr(data, "dataset", None), "classes", None)
     return tuple(map(str, names)) if names else None
-
-
-@contextmanager
-def _same_epoch(data: Batches) -> Iterator[None]:
-    """Iterate inside the block; a loader then goes on with the epoch that it was at."""
-    epoch = data.epoch if isinstance(data, DataLoader) else 0
-    try:
-        yield
-    finally:
-        if isinstance(data, DataLoader):
-            data.epoch = epoch

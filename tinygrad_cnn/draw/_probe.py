@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from .. import nn
-from .._core.context import enable_grad
 from .._core.tensor import Tensor, raw
 from ..errors import ArgumentError, DtypeError, ShapeError
-from ..nn._mode import mode
-from ..train._step import _Volatile
+from ..nn._volatile import untouched as untouched
 from ..typing import Array
-
-
-@contextmanager
-def untouched(model: nn.Module) -> Iterator[None]:
-    """Evaluate and record inside the block; modes, buffers and generators are then as before."""
-    volatile = _Volatile(model)
-    volatile.save()
-    try:
-        with mode(model, training=False), enable_grad():
-            yield
-    finally:
-        volatile.restore()
 
 
 def variable_image(owner: str, model: nn.Module, x: Any) -> Tensor:

@@ -105,13 +105,16 @@ def activations(
     image = variable_image("activations", model, x)
     with untouched(model):
         output = model(image)
-    columns = _chosen(_columns(output), layers)
+    columns = columns_of(output)
+    if not any(column.output.ndim == 3 for column in columns):
+        raise ArgumentError("activations: no convolution or other layer of images has run")
+    columns = _chosen(columns, layers)
     scores = output.data[0] if output.ndim == 2 and output.size > 1 else None
     names = [] if scores is None else class_names("activations", classes, len(scores))
     return _draw(np.asarray(image.data[0]), columns, maps, scores, names)
 
 
-def _columns(output: Any) -> list[Column]:
+def columns_of(output: Any) -> list[Column]:
     """The steps that the recorded output was computed by, in order of execution."""
     if not isinstance(output, Tensor) or output.node is None:
         raise ArgumentError(
@@ -123,14 +126,11 @@ def _columns(output: Any) -> list[Column]:
         step, heading = _step(node)
         if heading:
             outputs.setdefault(step, (heading, node))
-    columns = [
+    return [
         Column(heading, layer_path(node.scope), np.asarray(node.ans[0]))
         for heading, node in reversed(outputs.values())
         if node.ans.ndim == 4 or (heading == "FC" and node.ans.ndim == 2)
     ]
-    if not any(column.output.ndim == 3 for column in columns):
-        raise ArgumentError("activations: no convolution or other layer of images has run")
-    return columns
 
 
 def _step(node: Node) -> tuple[Any, str]:

@@ -11,7 +11,10 @@ import numpy as np
 
 from .. import functional as F
 from .._core.tensor import raw
+from .._kernels.windows import Window
 from ..errors import ArgumentError, DtypeError, ShapeError
+from ..functional._sliding import fitted, widths
+from ..nn import ConvTranspose2d
 from ..ops.windows import per_axis
 from ..typing import Array, Shape, TensorLike
 from ._html import page, resource, write_page
@@ -77,7 +80,8 @@ def conv_demo(layer: Any, x: TensorLike, path: str | os.PathLike[str]) -> Path:
     Args:
         layer: an ``nn.Conv2d``, or any object with a ``weight`` (K, C / groups, FH, FW) and, where
             they differ from the default, ``bias``, ``stride``, ``padding``, ``dilation`` and
-            ``groups``.
+            ``groups``. The padding is of zeros, the same on opposite sides, and the filters are
+            not flipped.
         x: one image, (C, H, W) or (1, C, H, W). At most 64 rows and columns with the padding, 64
             channels, 64 filters, and 1024 weights in a filter: what a reader can still follow.
         path: of the file; ``.html`` is added to a name without a suffix.
@@ -123,7 +127,7 @@ def conv_demo(layer: Any, x: TensorLike, path: str | os.PathLike[str]) -> Path:
 def _checked(layer: Any, x: TensorLike) -> _Convolution:
     """The convolution that ``layer`` makes of ``x``, if the page can show it."""
     weight = getattr(layer, "weight", None)
-    if weight is None or np.ndim(raw(weight)) != 4:
+    if weight is None or np.ndim(raw(weight)) != 4 or isinstance(layer, ConvTranspose2d):
         raise DtypeError(
             "conv_demo: expected a convolution such as nn.Conv2d, with a weight of shape"
             f" (K, C, FH, FW); got {type(layer).__name__}"
@@ -139,14 +143,29 @@ def _checked(layer: Any, x: TensorLike) -> _Convolution:
         raise ShapeError(
             f"conv_demo: expected one image (C, H, W), got {image.shape}{fix and f': {fix}'}"
         )
-    geometry = (
-        per_axis(getattr(layer, "stride", 1), "stride"),
-        per_axis(getattr(layer, "padding", 0), "padding", least=0),
-        per_axis(getattr(layer, "dilation", 1), "dilation"),
-    )
+    geometry = _geometry(layer, image.shape[1:], weight.shape[2:])
     shown = _Convolution(image, weight, bias, *geometry, getattr(layer, "groups", 1))
     _check_size(shown)
     return shown
+
+
+def _geometry(layer: Any, size: Shape, kernel: Shape) -> tuple[Shape, Shape, Shape]:
+    """The stride, padding and dilation as numbers, if the page can show what they mean here."""
+    stride = per_axis(getattr(layer, "stride", 1), "stride")
+    dilation = per_axis(getattr(layer, "dilation", 1), "dilation")
+    extent = Window(kernel, stride, dilation).extent
+    around = widths(size, extent, stride, getattr(layer, "padding", 0), "conv_demo")
+    around = fitted(size, extent, stride, around, getattr(layer, "fit", "floor"), "conv_demo")
+    others = [f"padding {around}"] if any(a != b for a, b in around) else []
+    for name, usual in (("padding_mode", "zeros"), ("flip", False)):
+        if getattr(layer, name, usual) != usual:
+            others.append(f"{name}={getattr(layer, name)!r}")
+    if others:
+        raise ArgumentError(
+            f"conv_demo: {', '.join(others)}: the page shows filters as they are, and a padding of"
+            " zeros that is the same on opposite sides"
+        )
+    return stride, tuple(before for before, _ in around), dilation
 
 
 def _real(name: str, value: TensorLike) -> Array:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import ceil, inf
 from typing import Literal, TypeAlias, get_args
-
-import numpy as np
 
 from .._arguments import is_whole
 from .._core.tensor import Tensor
+from .._kernels.windows import Window
 from ..errors import ArgumentError, ShapeError
-from ..ops import crop, pad
-from ..ops.windows import per_axis
+from ..ops import broadcast_to, concatenate, crop, flip, pad
+from ..ops.windows import per_axis, window_of
 from ..typing import IntTuple, Shape
 
 Fit: TypeAlias = Literal["floor", "exact", "pad", "crop"]
@@ -20,12 +20,13 @@ Padding: TypeAlias = str | IntTuple | tuple[tuple[int, int], ...]
 Widths: TypeAlias = tuple[tuple[int, int], ...]
 
 # What a named padding adds in total, for n elements, a window that reaches over f, and stride s.
-_NAMED: dict[str, Callable[[int, int, int], int]] = {
+NAMED: dict[str, Callable[[int, int, int], int]] = {
     "valid": lambda n, f, s: 0,
     "same": lambda n, f, s: max((-(-n // s) - 1) * s + f - n, 0),
     "same_lower": lambda n, f, s: max((-(-n // s) - 1) * s + f - n, 0),
     "full": lambda n, f, s: 2 * (f - 1),
 }
+_NAMES = ", ".join(map(repr, NAMED))
 
 
 def widths(size: Shape, extent: Shape, stride: Shape, padding: Padding, name: str) -> Widths:
@@ -45,33 +46,36 @@ def widths(size: Shape, extent: Shape, stride: Shape, padding: Padding, name: st
         ArgumentError: a name that is none of these.
         ShapeError: not one number or pair for each axis, or one below 0.
     """
-    if isinstance(padding, str):
-        if padding not in _NAMED:
-            raise ArgumentError(
-                f"{name}: padding={padding!r}, expected a number or one of {', '.join(_NAMED)}"
-            )
+    if isinstance(padding, str) and padding in NAMED:
         axes = zip(size, extent, stride, strict=True)
-        totals = (_NAMED[padding](*axis) for axis in axes)
+        totals = (NAMED[padding](*axis) for axis in axes)
         halves = ((total // 2, -(-total // 2)) for total in totals)
         return tuple((b, a) if padding == "same_lower" else (a, b) for a, b in halves)
-    if isinstance(padding, (tuple, list)) and any(isinstance(p, (tuple, list)) for p in padding):
-        return _pairs(padding, len(size), name)
-    each = per_axis(padding, f"{name}: padding", len(size), least=0)  # type: ignore[arg-type]
-    return tuple((p, p) for p in each)
+    return borders(padding, len(size), name)
 
 
-def _pairs(padding: tuple[object, ...] | list[object], axes: int, name: str) -> Widths:
-    pairs = [p for p in padding if isinstance(p, (tuple, list)) and len(p) == 2]
-    if (
-        len(pairs) != axes
-        or len(padding) != axes
-        or not all(is_whole(v, 0) for p in pairs for v in p)
-    ):
+def borders(padding: Padding, axes: int, name: str) -> Widths:
+    """A padding by numbers as (before, after) along each axis in space.
+
+    Raises:
+        ArgumentError: a name, which needs to know the images.
+        ShapeError: not one number or pair for each axis, or one below 0.
+    """
+    if isinstance(padding, str):
+        raise ArgumentError(f"{name}: padding={padding!r}: expected numbers, or one of {_NAMES}")
+    each = padding if isinstance(padding, (tuple, list)) else (padding,) * axes
+    pairs = [tuple(p) if isinstance(p, (tuple, list)) else (p, p) for p in each]
+    if len(pairs) != axes or not all(len(p) == 2 and all(is_whole(v, 0) for v in p) for p in pairs):
         raise ShapeError(
-            f"{name}: padding={padding!r}: expected a pair (before, after) of integers >= 0 for"
-            f" each of the {axes} axes in space"
+            f"{name}: padding={padding!r}: expected an integer >= 0, a tuple of {axes} of them or"
+            f" of pairs (before, after), or one of {_NAMES}"
         )
     return tuple((int(a), int(b)) for a, b in pairs)
+
+
+def numbers(padding: Widths) -> Shape | Widths:
+    """The same as a number for each axis, where no sides differ."""
+    return tuple(a for a, _ in padding) if all(a == b for a, b in padding) else padding
 
 
 def fitted(
@@ -80,7 +84,8 @@ def fitted(
     """The padding under a rule for strides that do not divide what the windows pass over.
 
     "floor" leaves the rest at the end unseen, "crop" cuts it off (a width below 0), "pad" adds
-    what the last window lacks at the end, "exact" raises.
+    what the last window lacks at the end, "exact" raises. Images smaller than the window stay
+    as they are: no rule lets them fit.
 
     Raises:
         ArgumentError: ``fit`` is none of these.
@@ -91,31 +96,30 @@ def fitted(
     if fit == "floor":
         return padding
     found = []
-    for axis, (n, f, s, (before, after)) in enumerate(
-        zip(size, extent, stride, padding, strict=True), 2
-    ):
-        rest = (n + before + after - f) % s
-        if rest and fit == "exact":
+    axes = zip(size, extent, stride, padding, strict=True)
+    for axis, (n, f, s, (before, after)) in enumerate(axes, 2):
+        span = n + before + after - f  # what the window passes over
+        if span > 0 and span % s and fit == "exact":
             raise ShapeError(f"{name}: axis {axis}: {_why_not(n, f, s, before, after)}")
-        found.append((before, after - rest if fit == "crop" else after + -rest % s))
+        change = -(span % s) if fit == "crop" else -span % s
+        found.append((before, after + change if span > 0 else after))
     return tuple(found)
 
 
 def _why_not(n: int, f: int, s: int, before: int, after: int) -> str:
     """The formula of the course with its numbers, and what would fit."""
     total = before + after
+    lacking = -(n + total - f) % s
+    windows = (n + total - f) / s + 1
     two_p = f"2*{before}" if before == after else f"({before} + {after})"
-    windows = (n - f + total) / s + 1
-    lacking = -(n - f + total) % s
-    text = (
-        f"(W - F + 2P)/S + 1 = ({n} - {f} + {two_p})/{s} + 1 = {windows:.6g}: the windows do not"
-        f" fit. {lacking} more of padding in total (W + 2P = {n + total + lacking}) would give"
-        f" {int(np.ceil(windows))}"
+    each = -(-(total + lacking) // 2)
+    floor = "" if 2 * each == total + lacking else " with fit='floor'"
+    return (
+        f"(W - F + 2P)/S + 1 = ({n} - {f} + {two_p})/{s} + 1 = {windows:g}: the windows do not fit."
+        f" {lacking} more of padding in total ({n + total + lacking}) would give {ceil(windows)},"
+        f" as would padding {each}{floor}; fit='pad' adds what lacks at the end, fit='crop' cuts"
+        " off what is left over, fit='floor' does not look at it"
     )
-    symmetric = -(-(total + lacking) // 2)
-    if 2 * symmetric - total - lacking < s:
-        text += f", as would padding {symmetric} with fit='floor'"
-    return text + "; fit='pad' adds it, fit='crop' and fit='floor' leave the rest out"
 
 
 def padded(x: Tensor, padding: Widths, mode: PaddingMode, name: str, value: float = 0.0) -> Tensor:
@@ -138,21 +142,68 @@ def padded(x: Tensor, padding: Widths, mode: PaddingMode, name: str, value: floa
         raise ArgumentError(f"{name}: padding_mode={mode!r}, expected one of {modes}")
     cut = tuple((max(-a, 0), max(-b, 0)) for a, b in padding)
     added = tuple((max(a, 0), max(b, 0)) for a, b in padding)
-    if any(map(any, cut)):
-        x = crop(x, ((0, 0), (0, 0), *cut))
-    if not any(map(any, added)):
-        return x
-    if mode == "zeros":
-        return pad(x, ((0, 0), (0, 0), *added), value)
-    for axis, (before, after) in enumerate(added, 2):
-        n = x.shape[axis]
-        most = n - 1 if mode == "reflect" else n if mode == "circular" else np.inf
-        if max(before, after) > most or not n:
-            raise ShapeError(
-                f"{name}: padding_mode={mode!r} has {max(most, 0)} elements to add along axis"
-                f" {axis} of images of shape {x.shape}, padding asks for {max(before, after)}"
-            )
-        source = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}[mode]
-        places = np.pad(np.arange(n), (before, after), mode=source)  # type: ignore[call-overload]
-        x = x[(slice(None),) * axis + (places,)]
-    return x
+    if mode != "zeros":
+        for axis, (before, after) in enumerate(added, 2):
+            if before or after:
+                x = _extended(x, axis, before, after, mode, name)
+    elif any(map(any, added)):
+        x = pad(x, ((0, 0), (0, 0), *added), value)
+    return crop(x, ((0, 0), (0, 0), *cut)) if any(map(any, cut)) else x
+
+
+def _extended(
+    x: Tensor, axis: int, before: int, after: int, mode: PaddingMode, name: str
+) -> Tensor:
+    """More elements at both ends of an axis, joined: slices keep the memory order of ``x``."""
+    n = x.shape[axis]
+    most = n - 1 if mode == "reflect" else n if mode == "circular" or not n else inf
+    if max(before, after) > most:
+        raise ShapeError(
+            f"{name}: padding_mode={mode!r} has {most} elements to add along axis {axis} of"
+            f" images of shape {x.shape}, padding asks for {max(before, after)}"
+        )
+
+    def part(start: int, stop: int) -> Tensor:
+        return x[(slice(None),) * axis + (slice(start, stop),)]
+
+    def repeated(place: int, count: int) -> Tensor:
+        return broadcast_to(part(place, place + 1), (*x.shape[:axis], count, *x.shape[axis + 1 :]))
+
+    if mode == "reflect":
+        first, last = flip(part(1, before + 1), axis), flip(part(n - 1 - after, n - 1), axis)
+    elif mode == "replicate":
+        first, last = repeated(0, before), repeated(n - 1, after)
+    else:
+        first, last = part(n - before, n), part(0, after)
+    return concatenate([p for p in (first, x, last) if p.shape[axis]], axis)
+
+
+def slide(
+    x: Tensor,
+    kernel: Shape,
+    stride: IntTuple,
+    padding: Padding,
+    dilation: IntTuple,
+    name: str,
+    mode: PaddingMode = "zeros",
+    fit: Fit = "floor",
+) -> tuple[Tensor, Window]:
+    """Images with their padding, and the window that slides over them.
+
+    Args:
+        x: (N, C, H, W), or other axes in space: as many as ``kernel`` has.
+        kernel, stride, padding, dilation: of the window, see ``widths``.
+        name: of the function, for errors.
+        mode: what the padding consists of, see ``padded``.
+        fit: what happens where the stride does not fit, see ``fitted``.
+
+    Raises:
+        ArgumentError: another mode or fit.
+        ShapeError: a setting is too small, or the window does not fit.
+    """
+    axes, size = len(kernel), x.shape[2:]
+    steps = per_axis(stride, f"{name}: stride", axes)
+    extent = Window(kernel, steps, per_axis(dilation, f"{name}: dilation", axes)).extent
+    around = widths(size, extent, steps, padding, name)
+    x = padded(x, fitted(size, extent, steps, around, fit, name), mode, name)
+    return x, window_of(x.shape, kernel, steps, dilation, name)

@@ -9,11 +9,11 @@ import numpy as np
 
 from .._core.context import composition
 from .._core.tensor import Tensor, as_tensor
-from ..errors import ArgumentError
+from ..errors import ArgumentError, ShapeError
 from ..random import default_generator
-from ..typing import Array, TensorLike
+from ..typing import Array, Shape, TensorLike
 
-__all__ = ["dropout"]
+__all__ = ["dropout", "dropout1d", "dropout2d", "dropout3d"]
 
 
 @composition
@@ -38,11 +38,112 @@ def dropout(
     """
     check_probability("dropout", p)
     x = as_tensor(x)
+    return _dropped(x, x.shape, p, training, generator)
+
+
+def _dropped(
+    x: Tensor, drawn: Shape, p: float, training: bool, generator: np.random.Generator | None
+) -> Tensor:
+    """x times a mask drawn in a shape that broadcasts to that of x."""
     if not training or p == 0.0:
         return x
-    draws = np.asarray((generator or default_generator()).random(x.shape, np.float32))
+    draws = np.asarray((generator or default_generator()).random(drawn, np.float32))
     mask: Array = (draws >= p).astype(x.dtype) / (1.0 - p)
     return x * mask
+
+
+@composition
+def dropout1d(
+    x: TensorLike,
+    p: float = 0.5,
+    training: bool = True,
+    generator: np.random.Generator | None = None,
+) -> Tensor:
+    """Zero each whole channel of signals with probability ``p`` (Tompson et al. 2015).
+
+    The neighbours of an element say nearly the same as it, so that zeros here and there hide
+    little. Inverted, as ``dropout``.
+
+    Args:
+        x: signals, (N, C, L).
+        p: the probability.
+        training: outside of it nothing is done.
+        generator: what is drawn from, by default the thread's generator.
+
+    Raises:
+        ArgumentError: ``p`` is not a probability below 1.
+        ShapeError: x has other axes.
+
+    >>> import tinygrad_cnn as tc
+    >>> _ = tc.manual_seed(0)
+    >>> tc.functional.dropout1d(tc.ones(1, 4, 2))
+    tensor([[[2., 2.],
+             [2., 2.],
+             [2., 2.],
+             [0., 0.]]])
+    """
+    return _without_channels("dropout1d", x, "(N, C, L)", p, training, generator)
+
+
+@composition
+def dropout2d(
+    x: TensorLike,
+    p: float = 0.5,
+    training: bool = True,
+    generator: np.random.Generator | None = None,
+) -> Tensor:
+    """Zero each whole channel of images with probability ``p`` (Tompson et al. 2015).
+
+    Arguments as ``dropout1d``, x of shape (N, C, H, W).
+
+    Raises:
+        ArgumentError: ``p`` is not a probability below 1.
+        ShapeError: x has other axes.
+
+    >>> import tinygrad_cnn as tc
+    >>> _ = tc.manual_seed(0)
+    >>> tc.functional.dropout2d(tc.ones(1, 4, 5, 5)).sum((2, 3))
+    tensor([[50., 50., 50.,  0.]])
+    """
+    return _without_channels("dropout2d", x, "(N, C, H, W)", p, training, generator)
+
+
+@composition
+def dropout3d(
+    x: TensorLike,
+    p: float = 0.5,
+    training: bool = True,
+    generator: np.random.Generator | None = None,
+) -> Tensor:
+    """Zero each whole channel of volumes with probability ``p`` (Tompson et al. 2015).
+
+    Arguments as ``dropout1d``, x of shape (N, C, D, H, W).
+
+    Raises:
+        ArgumentError: ``p`` is not a probability below 1.
+        ShapeError: x has other axes.
+
+    >>> import tinygrad_cnn as tc
+    >>> _ = tc.manual_seed(0)
+    >>> tc.functional.dropout3d(tc.ones(1, 4, 2, 2, 2)).sum((2, 3, 4))
+    tensor([[16., 16., 16.,  0.]])
+    """
+    return _without_channels("dropout3d", x, "(N, C, D, H, W)", p, training, generator)
+
+
+def _without_channels(
+    name: str,
+    x: TensorLike,
+    expected: str,
+    p: float,
+    training: bool,
+    generator: np.random.Generator | None,
+) -> Tensor:
+    check_probability(name, p)
+    x = as_tensor(x)
+    if x.ndim != expected.count(",") + 1:
+        raise ShapeError(f"{name}: expected {expected}, got {x.shape}")
+    return _dropped(x, x.shape[:2] + (1,) * (x.ndim - 2), p, training, generator)
 
 
 def check_probability(owner: str, p: Any) -> None:

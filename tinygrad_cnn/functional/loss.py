@@ -1,4 +1,4 @@
-"""Losses."""
+"""Losses of class scores by softmax."""
 
 from __future__ import annotations
 
@@ -8,40 +8,14 @@ import numpy as np
 
 from .._core.context import composition
 from .._core.tensor import Tensor, as_tensor, raw
-from ..errors import ArgumentError, DtypeError, ShapeError
-from ..ops import expand_dims, maximum, squeeze, sum, take_along_axis, where
-from ..typing import Array, DTypeLike, TensorLike
+from ..errors import ArgumentError, DtypeError
+from ..ops import exp, squeeze, sum, take_along_axis, where
+from ..typing import Array, TensorLike
+from ._loss import check_gamma, class_indices, class_weights, faded, reduced
 from .activation import log_softmax
 from .reduction import mean
 
-__all__ = ["cross_entropy", "hinge_loss", "mse_loss", "nll_loss"]
-
-
-def _reduced(losses: Any, reduction: str, weights: Any = None) -> Tensor:
-    """Mean (divided by the weights, if any), sum, or the losses themselves."""
-    if reduction == "none":
-        return losses  # type: ignore[no-any-return]
-    if reduction == "sum":
-        return sum(losses)
-    if reduction == "mean":
-        if weights is None:
-            return mean(losses)
-        return sum(losses) / (np.sum(weights) or np.nan)  # NaN where nothing counts, as PyTorch
-    raise ArgumentError(f"reduction={reduction!r}: expected 'mean', 'sum' or 'none'")
-
-
-def _class_indices(target: TensorLike, scores: tuple[int, ...], ignore_index: int) -> Array:
-    """Targets checked against scores (N, C, …): integers below C, of shape (N, …)."""
-    labels = np.asarray(raw(target))
-    if labels.dtype.kind not in "iu":
-        raise DtypeError(f"class indices must be integers, got {labels.dtype}")
-    if labels.shape != (scores[:1] + scores[2:] if len(scores) > 1 else ()):
-        raise ShapeError(f"targets of shape {labels.shape} do not fit scores {scores}")
-    classes = scores[1 if len(scores) > 1 else 0]
-    wrong = (labels != ignore_index) & ((labels < 0) | (labels >= classes))
-    if wrong.any():
-        raise ArgumentError(f"class {labels[wrong].flat[0]} is outside of 0 … {classes - 1}")
-    return labels
+__all__ = ["cross_entropy", "focal_loss", "nll_loss"]
 
 
 @composition
@@ -72,26 +46,40 @@ def nll_loss(
     """
     log_probabilities = as_tensor(log_probabilities)
     shape = log_probabilities.shape
-    labels = _class_indices(target, shape, ignore_index)
-    axis = 1 if len(shape) > 1 else 0
+    labels = class_indices("nll_loss", target, shape, ignore_index)
+    axis = _class_axis(shape)
+    losses = -_picked(log_probabilities, labels, ignore_index, axis)
+    return _weighted(losses, labels, shape[axis], weight, ignore_index, reduction)
+
+
+def _class_axis(shape: tuple[int, ...]) -> int:
+    return 1 if len(shape) > 1 else 0
+
+
+def _picked(x: Tensor, labels: Array, ignore_index: int, axis: int) -> Tensor:
+    """Of each example the number that belongs to its class: (N, C, …) -> (N, …)."""
+    index = np.where(labels == ignore_index, 0, labels)
+    return squeeze(take_along_axis(x, np.expand_dims(index, axis), axis), axis)
+
+
+def _weighted(
+    losses: Tensor,
+    labels: Array,
+    classes: int,
+    weight: TensorLike | None,
+    ignore_index: int,
+    reduction: str,
+) -> Tensor:
+    """The losses of examples put together, each weighted as its class."""
     counted = labels != ignore_index
-    index = np.where(counted, labels, 0)
-    picked = take_along_axis(log_probabilities, np.expand_dims(index, axis), axis)
-    losses = -squeeze(picked, axis)
     if weight is None and counted.all():
-        return _reduced(losses, reduction)
+        return reduced(losses, reduction)
     weights = counted.astype(losses.dtype)
     if weight is not None:
-        weights = weights * _class_weights(weight, shape[axis], losses.dtype)[index]
+        per_class = class_weights(weight, classes, losses.dtype)
+        weights = weights * per_class[np.where(counted, labels, 0)]
     losses = where(counted, losses, 0.0)  # -inf times the weight 0 would be NaN
-    return _reduced(losses * weights, reduction, weights)
-
-
-def _class_weights(weight: TensorLike, classes: int, dtype: DTypeLike) -> Array:
-    weights = np.asarray(raw(weight), dtype)
-    if weights.shape != (classes,):
-        raise ShapeError(f"weight has shape {weights.shape}, there are {classes} classes")
-    return weights
+    return reduced(losses * weights, reduction, weights)
 
 
 @composition
@@ -124,42 +112,43 @@ def cross_entropy(
     """
     scores = as_tensor(scores)
     shape = scores.shape
-    if not shape:
-        raise ShapeError("cross_entropy: expected scores of shape (N, C), got a scalar")
     if not 0.0 <= label_smoothing <= 1.0:
-        raise ArgumentError(f"label_smoothing={label_smoothing}: expected 0 to 1")
-    axis = 1 if len(shape) > 1 else 0
-    logp = log_softmax(scores, axis)
-    if np.shape(raw(target)) == shape:
+        raise ArgumentError(f"cross_entropy: label_smoothing={label_smoothing}: expected 0 to 1")
+    axis = _class_axis(shape)
+    if shape and np.shape(raw(target)) == shape:
         probabilities = as_tensor(target)
         if probabilities.dtype.kind != "f":
             raise DtypeError(
                 f"cross_entropy: {probabilities.dtype} targets of the shape {shape} of the scores:"
-                " probabilities are floating point, class indices have one axis less"
+                " probabilities are floating point, class indices have one axis less:"
+                f" .argmax(axis={axis}) of one-hot targets"
             )
+        logp = log_softmax(scores, axis)
         return _soft_cross_entropy(logp, probabilities, weight, reduction, label_smoothing, axis)
-    hard = nll_loss(logp, target, weight, ignore_index, reduction)
+    labels = class_indices("cross_entropy", target, shape, ignore_index)
+    logp = log_softmax(scores, axis)
+    hard = nll_loss(logp, labels, weight, ignore_index, reduction)
     if not label_smoothing:
         return hard
     return (1.0 - label_smoothing) * hard + label_smoothing * _uniform_cross_entropy(
-        logp, target, weight, ignore_index, reduction, axis
+        logp, labels, weight, ignore_index, reduction, axis
     )
 
 
 def _uniform_cross_entropy(
-    logp: Tensor, target: TensorLike, weight: Any, ignore_index: int, reduction: str, axis: int
+    logp: Tensor, labels: Array, weight: Any, ignore_index: int, reduction: str, axis: int
 ) -> Tensor:
     """The cross-entropy with the uniform distribution, averaged as the hard one is."""
-    labels = _class_indices(target, logp.shape, ignore_index)
-    counted = (labels != ignore_index).astype(logp.dtype)
-    terms, classes = logp, logp.shape[axis]
+    counted = labels != ignore_index
+    terms, weights = logp, counted.astype(logp.dtype)
     if weight is not None:
-        per_class = _class_weights(weight, classes, logp.dtype)
+        per_class = class_weights(weight, logp.shape[axis], logp.dtype)
         terms = logp * _along(per_class, axis, logp.ndim)
-        weights = per_class[np.where(counted, labels, 0)] * counted
-    else:
-        weights = counted
-    return _reduced(-mean(terms, axis) * counted, reduction, weights)
+        weights = weights * per_class[np.where(counted, labels, 0)]
+    losses = -mean(terms, axis)
+    if not counted.all():
+        losses = where(counted, losses, 0.0)  # -inf times 0 would be NaN
+    return reduced(losses, reduction, weights)
 
 
 def _soft_cross_entropy(
@@ -171,9 +160,9 @@ def _soft_cross_entropy(
         target = target * (1.0 - smoothing) + smoothing / classes
     terms = logp * target
     if weight is not None:
-        per_class = _class_weights(weight, classes, logp.dtype)
+        per_class = class_weights(weight, classes, logp.dtype)
         terms = terms * _along(per_class, axis, logp.ndim)
-    return _reduced(-sum(terms, axis), reduction)
+    return reduced(-sum(terms, axis), reduction)
 
 
 def _along(weights: Array, axis: int, ndim: int) -> Array:
@@ -182,51 +171,45 @@ def _along(weights: Array, axis: int, ndim: int) -> Array:
 
 
 @composition
-def mse_loss(x: TensorLike, target: TensorLike, reduction: str = "mean") -> Tensor:
-    """The mean square difference.
-
-    Raises:
-        ShapeError: the shapes differ; broadcasting here is nearly always a mistake.
-
-    >>> import tinygrad_cnn as tc
-    >>> tc.functional.mse_loss(tc.tensor([1.0, 2.0]), [1.0, 4.0])
-    tensor(2.)
-    """
-    x, target = as_tensor(x), as_tensor(target)
-    if x.shape != target.shape:
-        raise ShapeError(f"mse_loss: {x.shape} against {target.shape}")
-    difference = x - target
-    return _reduced(difference * difference, reduction)
-
-
-@composition
-def hinge_loss(
-    scores: TensorLike, target: TensorLike, margin: float = 1.0, reduction: str = "mean"
+def focal_loss(
+    scores: TensorLike,
+    target: TensorLike,
+    gamma: float = 2.0,
+    weight: TensorLike | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
 ) -> Tensor:
-    """The multiclass SVM loss: sum over wrong classes j of max(0, s_j - s_y + margin).
+    """The softmax loss with less of it for examples that are right already: -(1 - p)**gamma log p.
 
-    Weston and Watkins (1999). PyTorch's ``multi_margin_loss`` divides by C besides.
+    p is the probability of the target class (Lin et al. 2017, equations 4 and 5, with softmax in
+    the place of the sigmoid); ``gamma=0`` is ``cross_entropy``. The paper divides the sum by the
+    number of foreground anchors: take ``reduction="sum"`` and divide.
 
     Args:
-        scores: (N, C).
-        target: class indices, (N,).
-        margin: how far the right score shall lie above every other.
-        reduction: "mean" over the batch, "sum" or "none".
+        scores: (C,), (N, C) or (N, C, …), of any size.
+        target: class indices, (), (N,) or (N, …).
+        gamma: how fast an example loses its weight, at least 0.
+        weight: the paper's alpha: one number for each class, (C,).
+        ignore_index: a class index that counts for nothing.
+        reduction: "mean" (divided by the weights that occur), "sum" or "none".
 
     Raises:
         ShapeError, DtypeError, ArgumentError: targets do not fit, are no integers, or name
-            no class.
+            no class; ``gamma`` is below 0.
 
     >>> import tinygrad_cnn as tc
-    >>> tc.functional.hinge_loss(tc.tensor([[3.0, 2.5, -1.0]]), [0])
-    tensor(0.5)
+    >>> scores = tc.tensor([[3.0, 0.0], [0.0, 0.0]])
+    >>> tc.functional.focal_loss(scores, [0, 0], reduction="none")
+    tensor([1.09283324e-04, 1.73286795e-01])
     """
     scores = as_tensor(scores)
     shape = scores.shape
-    if len(shape) != 2:
-        raise ShapeError(f"hinge_loss: expected scores of shape (N, C), got {shape}")
-    labels = _class_indices(target, shape, ignore_index=-1 - shape[1])
-    right = take_along_axis(scores, expand_dims(labels, 1), 1)  # (N, 1)
-    others = np.arange(shape[1]) != labels[:, None]  # (N, C)
-    margins = maximum(0.0, scores - right + margin) * others
-    return _reduced(sum(margins, 1), reduction)
+    check_gamma("focal_loss", gamma)
+    labels = class_indices("focal_loss", target, shape, ignore_index)
+    axis = _class_axis(shape)
+    logp = log_softmax(scores, axis)
+    classes = _along(np.arange(shape[axis]), axis, len(shape))
+    right = classes == np.expand_dims(labels, axis)
+    missing = sum(where(right, 0.0, exp(logp)), axis)  # 1 - p, which would lose its last digits
+    losses = -faded(missing, gamma) * _picked(logp, labels, ignore_index, axis)
+    return _weighted(losses, labels, shape[axis], weight, ignore_index, reduction)

@@ -71,7 +71,7 @@ def std(x: TensorLike, axis: Axis = None, ddof: int = 0, keepdims: bool = False)
     >>> tc.std(tc.tensor([1.0, 3.0]))
     tensor(1.)
     """
-    return _root(var(x, axis, ddof, keepdims), 2)
+    return root(var(x, axis, ddof, keepdims), 2)
 
 
 @composition
@@ -118,10 +118,10 @@ def norm(x: TensorLike, axis: Axis = None, ord: float = 2.0, keepdims: bool = Fa
     if ord == 1:
         return sum(abs(x), axis, keepdims)
     total = sum(x * x if ord == 2 else abs(x) ** ord, axis, keepdims)
-    return _root(total, ord)
+    return root(total, ord)
 
 
-def _root(x: Tensor, ord: float) -> Tensor:
+def root(x: Tensor, ord: float) -> Tensor:
     """x**(1 / ord), with gradient 0 at 0, where the derivative is infinite."""
     zero = x == 0
     safe = where(zero, 1.0, x) if np.any(zero) else x

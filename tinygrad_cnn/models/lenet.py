@@ -9,11 +9,12 @@ from .. import nn
 from .._core.tensor import Tensor
 from ..errors import ArgumentError
 from ..typing import DTypeLike, TensorLike
+from ._base import ImageModel
 
 __all__ = ["LeNet5"]
 
 
-class LeNet5(nn.Module):
+class LeNet5(ImageModel):
     """LeNet-5 (LeCun, Bottou, Bengio and Haffner 1998) as commonly built today.
 
     The sizes are those of the paper. ReLU takes the place of tanh, max-pooling of trainable

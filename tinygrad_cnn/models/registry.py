@@ -3,19 +3,44 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from .. import nn
 from ..errors import ArgumentError
+from .alexnet import AlexNet, AlexNet2012, ZFNet
+from .all_convolutional import AllConvolutional
+from .cifar_resnet import CifarResNet
+from .googlenet import GoogLeNet
 from .lenet import LeNet5
-from .small import ConvNetJS, DigitsNet
+from .network_in_network import NetworkInNetwork
+from .preact_resnet import PreActResNet
+from .resnet import ResNet
+from .small import CifarQuick, ConvNetJS, ConvNetJSCifar, DigitsNet
+from .vgg import VGG
 
-__all__ = ["build", "model_names"]
+__all__ = ["build", "model_names", "model_options"]
 
-_MODELS: dict[str, type[nn.Module]] = {
+_MODELS: dict[str, Callable[..., nn.Module]] = {
+    "alexnet": AlexNet,
+    "alexnet2012": AlexNet2012,
+    "all_convolutional": AllConvolutional,
+    "cifar10_quick": CifarQuick,
     "convnetjs": ConvNetJS,
+    "convnetjs_cifar10": ConvNetJSCifar,
     "digits": DigitsNet,
+    "googlenet": GoogLeNet,
+    "googlenet_bn": partial(GoogLeNet, batch_norm=True),
     "lenet5": LeNet5,
+    "network_in_network": NetworkInNetwork,
+    "zfnet": ZFNet,
+    **{f"vgg{depth}": partial(VGG, depth) for depth in (11, 13, 16, 19)},
+    **{f"vgg{depth}_bn": partial(VGG, depth, batch_norm=True) for depth in (11, 13, 16, 19)},
+    **{f"resnet{depth}": partial(ResNet, depth) for depth in (18, 34, 50, 101, 152)},
+    **{f"cifar_resnet{depth}": partial(CifarResNet, depth) for depth in (20, 32, 44, 56, 110)},
+    **{f"preact_resnet{depth}": partial(PreActResNet, depth) for depth in (20, 110)},
+    "preact_resnet164": partial(PreActResNet, 164, bottleneck=True),
 }
 
 
@@ -23,10 +48,25 @@ def model_names() -> list[str]:
     """The names that ``build`` knows.
 
     >>> import tinygrad_cnn as tc
-    >>> tc.models.model_names()
-    ['convnetjs', 'digits', 'lenet5']
+    >>> [name for name in tc.models.model_names() if name.startswith("vgg")]
+    ['vgg11', 'vgg11_bn', 'vgg13', 'vgg13_bn', 'vgg16', 'vgg16_bn', 'vgg19', 'vgg19_bn']
     """
     return sorted(_MODELS)
+
+
+def model_options(name: str) -> list[str]:
+    """What ``build`` can set for a model.
+
+    Raises:
+        ArgumentError: the name is unknown.
+
+    >>> import tinygrad_cnn as tc
+    >>> tc.models.model_options("lenet5")
+    ['in_channels', 'classes', 'image_size', 'dtype', 'generator']
+    """
+    if not isinstance(name, str) or name not in _MODELS:
+        raise ArgumentError(f"no model is called {name!r}; there are {', '.join(model_names())}")
+    return list(inspect.signature(_MODELS[name]).parameters)
 
 
 def build(name: str, **options: Any) -> nn.Module:
@@ -43,13 +83,10 @@ def build(name: str, **options: Any) -> nn.Module:
     >>> tc.models.build("lenet5", classes=3).fc3
     Linear(84, 3)
     """
-    if name not in _MODELS:
-        raise ArgumentError(f"no model is called {name!r}; there are {', '.join(model_names())}")
-    model = _MODELS[name]
-    known = inspect.signature(model).parameters
+    known = model_options(name)
     unknown = [option for option in options if option not in known]
     if unknown:
         raise ArgumentError(
             f"model {name!r} has no option {', '.join(unknown)}; it has {', '.join(known)}"
         )
-    return model(**options)
+    return _MODELS[name](**options)

@@ -7,6 +7,7 @@ from typing import Any
 
 from .._arguments import whole
 from ..errors import ArgumentError, ShapeError
+from ..functional._sliding import NAMED, Padding, Widths, borders, numbers
 from ..ops.windows import per_axis
 from ..typing import Shape
 
@@ -25,7 +26,23 @@ def each_axis(owner: str, name: str, value: Any, axes: int = 2, least: int = 1) 
         raise ArgumentError(f"{owner}: {error}") from None
 
 
+def padding_of(owner: str, padding: Padding, axes: int) -> str | Shape | Widths:
+    """A padding by its name, as a number for each axis, or as pairs where sides differ."""
+    if isinstance(padding, str) and padding in NAMED:
+        return padding
+    try:
+        return numbers(borders(padding, axes, owner))
+    except ShapeError as error:
+        raise ArgumentError(str(error)) from None
+
+
 def one_of(owner: str, name: str, value: Any, allowed: Sequence[str]) -> None:
     """Refuse a setting that is not among the allowed ones."""
     if value not in allowed:
         raise ArgumentError(f"{owner}: {name}={value!r}, expected one of {', '.join(allowed)}")
+
+
+def check_eps(owner: str, eps: float) -> None:
+    """Refuse what is no number of at least 0 to add to a variance."""
+    if not eps >= 0.0:
+        raise ArgumentError(f"{owner}: eps={eps}, expected a number of at least 0")

@@ -12,12 +12,27 @@ from .parameter import Parameter
 
 
 def new_weights(
-    shape: Shape, bias: bool, dtype: DTypeLike, generator: np.random.Generator | None
+    shape: Shape,
+    bias: bool,
+    dtype: DTypeLike,
+    generator: np.random.Generator | None,
+    *,
+    bias_shape: Shape | None = None,
+    fan_in: int | None = None,
 ) -> tuple[Parameter, Parameter | None]:
-    """Weights and bias, both uniform in ±1 / sqrt(fan_in), which is PyTorch's default."""
-    weight = Parameter(np.zeros(shape, dtype))
-    init.kaiming_uniform_(weight, a=math.sqrt(5.0), generator=generator)  # gain sqrt(1/3)
+    """Weights and bias, both uniform in ±1 / sqrt(fan_in), which is PyTorch's default.
+
+    Args:
+        shape: of the weights.
+        bias: whether there is one.
+        dtype, generator: of both.
+        bias_shape: by default one number for each first index of the weights.
+        fan_in: how many weights make a number, by default those with the same first index.
+    """
+    bound = 1.0 / math.sqrt(fan_in or math.prod(shape[1:]))
+    weight = init.uniform_(Parameter(np.zeros(shape, dtype)), -bound, bound, generator)
     if not bias:
         return weight, None
-    bound = 1.0 / math.sqrt(init.calculate_fans(weight)[0])
-    return weight, init.uniform_(Parameter(np.zeros(shape[:1], dtype)), -bound, bound, generator)
+    return weight, init.uniform_(
+        Parameter(np.zeros(bias_shape or shape[:1], dtype)), -bound, bound, generator
+    )

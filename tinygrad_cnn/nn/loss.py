@@ -1,34 +1,21 @@
-"""Losses as modules: settings at construction, scores and targets at the call.
+"""Losses of class scores by softmax: settings at construction, scores and targets at the call.
 
-Settings other than weight and margin go by name: PyTorch has deprecated ones in between.
+Settings other than weight go by name: PyTorch has deprecated ones in between.
 """
 
 from __future__ import annotations
 
 from .. import functional as F
-from .._core.tensor import Tensor, as_tensor
-from ..errors import ArgumentError, ShapeError
+from .._core.tensor import Tensor
+from ..errors import ArgumentError
+from ..functional._loss import check_gamma
 from ..typing import TensorLike
-from ._checks import one_of
-from .module import Module
+from ._loss import ClassLoss
 
-__all__ = ["CrossEntropyLoss", "HingeLoss", "MSELoss", "NLLLoss"]
-
-
-class _Loss(Module):
-    """A loss with a reduction."""
-
-    def __init__(self, reduction: str) -> None:
-        super().__init__()
-        one_of(type(self).__name__, "reduction", reduction, ("mean", "sum", "none"))
-        self.reduction = reduction
-
-    def extra_repr(self) -> str:
-        """The settings that ``repr`` shows."""
-        return f"reduction={self.reduction!r}"
+__all__ = ["CrossEntropyLoss", "FocalLoss", "NLLLoss"]
 
 
-class NLLLoss(_Loss):
+class NLLLoss(ClassLoss):
     """The negative log-likelihood of the target classes.
 
     Args:
@@ -52,14 +39,7 @@ class NLLLoss(_Loss):
         ignore_index: int = -100,
         reduction: str = "mean",
     ) -> None:
-        super().__init__(reduction)
-        values = None if weight is None else as_tensor(weight)
-        if values is not None and values.ndim != 1:
-            raise ShapeError(
-                f"{type(self).__name__}: weight has shape {values.shape}, expected (C,)"
-            )
-        self.weight: Tensor | None
-        self.register_buffer("weight", values)
+        super().__init__(reduction, weight)
         self.ignore_index = ignore_index
 
     def forward(self, log_probabilities: TensorLike, target: TensorLike) -> Tensor:
@@ -107,41 +87,42 @@ class CrossEntropyLoss(NLLLoss):
         )
 
 
-class MSELoss(_Loss):
-    """The mean square difference.
-
-    >>> import tinygrad_cnn as tc
-    >>> tc.nn.MSELoss()(tc.tensor([1.0, 2.0]), [1.0, 4.0])
-    tensor(2.)
-    """
-
-    def __init__(self, *, reduction: str = "mean") -> None:
-        super().__init__(reduction)
-
-    def forward(self, x: TensorLike, target: TensorLike) -> Tensor:
-        """Two of the same shape to the loss."""
-        return F.mse_loss(x, target, self.reduction)
-
-
-class HingeLoss(_Loss):
-    """The multiclass SVM loss: sum over wrong classes j of max(0, s_j - s_y + margin).
+class FocalLoss(NLLLoss):
+    """The softmax loss with less of it for examples that are right already (Lin et al. 2017).
 
     Args:
-        margin: how far the right score shall lie above every other.
-        reduction: "mean" over the batch, "sum" or "none".
+        gamma: how fast an example loses its weight, at least 0; with 0 it is the softmax loss.
+        weight: the paper's alpha: one number for each class, (C,), held as a buffer.
+        ignore_index: a class index that counts for nothing.
+        reduction: "mean", "sum" or "none".
 
     Raises:
-        ArgumentError: another reduction.
+        ArgumentError: another reduction, or ``gamma`` is below 0.
+        ShapeError: ``weight`` has not one axis.
 
     >>> import tinygrad_cnn as tc
-    >>> tc.nn.HingeLoss()(tc.tensor([[3.0, 2.5, -1.0]]), [0])
-    tensor(0.5)
+    >>> tc.nn.FocalLoss()(tc.tensor([[1000.0, -1000.0]]), [1]).item()
+    2000.0
     """
 
-    def __init__(self, margin: float = 1.0, *, reduction: str = "mean") -> None:
-        super().__init__(reduction)
-        self.margin = margin
+    def __init__(
+        self,
+        gamma: float = 2.0,
+        weight: TensorLike | None = None,
+        *,
+        ignore_index: int = -100,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(weight, ignore_index=ignore_index, reduction=reduction)
+        check_gamma("FocalLoss", gamma)
+        self.gamma = gamma
 
     def forward(self, scores: TensorLike, target: TensorLike) -> Tensor:
-        """(N, C) and class indices (N,) to the loss."""
-        return F.hinge_loss(scores, target, self.margin, self.reduction)
+        """(N, C, …) and class indices (N, …) to the loss."""
+        return F.focal_loss(
+            scores, target, self.gamma, self.weight, self.ignore_index, self.reduction
+        )
+
+    def extra_repr(self) -> str:
+        """The settings that ``repr`` shows."""
+        return f"gamma={self.gamma}, {super().extra_repr()}"

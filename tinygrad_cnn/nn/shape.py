@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
+
 from .. import functional as F
-from .._core.tensor import Tensor
-from ..typing import TensorLike
+from .._core.tensor import Tensor, raw
+from ..errors import ShapeError
+from ..ops import reshape
+from ..ops._axes import normalize_axis
+from ..typing import Shape, TensorLike
 from .module import Module
 
-__all__ = ["Flatten", "Identity"]
+__all__ = ["Flatten", "Identity", "Unflatten"]
 
 
 class Flatten(Module):
@@ -42,3 +49,37 @@ class Identity(Module):
     def forward(self, x: TensorLike) -> TensorLike:
         """Anything."""
         return x
+
+
+class Unflatten(Module):
+    """Split one axis into several: by default (N, C*H*W) to (N, C, H, W).
+
+    Args:
+        dim: the axis.
+        unflattened_size: the axes that take its place.
+
+    Raises:
+        ShapeError: when called, the axis is not as long as the new ones together.
+
+    >>> import tinygrad_cnn as tc
+    >>> tc.nn.Unflatten(1, (3, 4, 4))(tc.zeros(2, 48)).shape
+    (2, 3, 4, 4)
+    """
+
+    def __init__(self, dim: int, unflattened_size: Shape) -> None:
+        super().__init__()
+        self.dim, self.unflattened_size = dim, tuple(unflattened_size)
+
+    def forward(self, x: TensorLike) -> Tensor:
+        """(N, C*H*W) to (N, C, H, W)."""
+        shape = np.shape(raw(x))
+        axis = normalize_axis(self.dim, len(shape), "Unflatten")
+        if math.prod(self.unflattened_size) != shape[axis]:
+            raise ShapeError(
+                f"Unflatten: axis {axis} of {shape} can't be split into {self.unflattened_size}"
+            )
+        return reshape(x, (*shape[:axis], *self.unflattened_size, *shape[axis + 1 :]))
+
+    def extra_repr(self) -> str:
+        """The settings that ``repr`` shows."""
+        return f"dim={self.dim}, unflattened_size={self.unflattened_size}"

@@ -75,13 +75,22 @@ def window_of(
         per_axis(stride, f"{name}: stride", axes),
         per_axis(dilation, f"{name}: dilation", axes),
     )
-    if any(f > n for n, f in zip(shape[2:], window.extent, strict=True)):
-        size = "x".join(map(str, shape[2:]))
+    check_fits(window, shape[2:], name)
+    return window
+
+
+def check_fits(window: Window, size: Shape, name: str) -> None:
+    """Refuse images that are smaller than the window.
+
+    Raises:
+        ShapeError: they are.
+    """
+    if any(f > n for n, f in zip(size, window.extent, strict=True)):
+        images = "x".join(map(str, size))
         raise ShapeError(
             f"{name}: a window of {window.kernel} with dilation {window.dilation} does not"
-            f" fit into images of {size}: use a smaller one, or padding"
+            f" fit into images of {images}: use a smaller one, or padding"
         )
-    return window
 
 
 def im2col(

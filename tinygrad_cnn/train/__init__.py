@@ -13,11 +13,14 @@ True
 
 from __future__ import annotations
 
+from .averaging import predict
 from .callbacks import Callback, EarlyStopping
 from .evaluation import Batches, Evaluation, Loss, evaluate
 from .history import Epoch, History
 from .loop import fit
+from .lr_range import LRRange, lr_range_test
 from .metrics import accuracy, confusion_matrix
+from .sanity import sanity_check
 
 __all__ = [
     "Batches",
@@ -26,9 +29,13 @@ __all__ = [
     "Epoch",
     "Evaluation",
     "History",
+    "LRRange",
     "Loss",
     "accuracy",
     "confusion_matrix",
     "evaluate",
     "fit",
+    "lr_range_test",
+    "predict",
+    "sanity_check",
 ]

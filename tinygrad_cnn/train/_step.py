@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from .. import nn
+from ..nn._volatile import Volatile
 from ..optim import LRScheduler, Optimizer, clip_grad_norm_
-from ..random import default_generator
 from ..typing import Array
 from .evaluation import Loss, first_not_finite, forward
 
@@ -35,7 +35,7 @@ class Step:
         self.clip_norm, self.schedule, self.schedule_every = clip_norm, schedule, schedule_every
         self.learning_rate = math.nan
         self._parameters = dict(model.named_parameters())
-        self._volatile = _Volatile(model)
+        self._volatile = Volatile(model)
         self._zero_grad()
 
     def __call__(self, inputs: Any, targets: Any) -> tuple[float, Array | None]:
@@ -106,35 +106,3 @@ class Step:
             if parameter.grad is not None and not np.isfinite(parameter.grad.data).all():
                 return f"the loss is {value:.4g}, but the gradient of {name} is not finite"
         return ""
-
-
-class _Volatile:
-    """What a forward pass changes: buffers, and the state of random generators."""
-
-    def __init__(self, model: nn.Module) -> None:
-        modules = list(model.modules())
-        held = (value for module in modules for value in vars(module).values())
-        self._generators = [value for value in held if isinstance(value, np.random.Generator)]
-        self._places = [(module, name) for module in modules for name in module._buffers]
-        self._saved: tuple[list[Any], list[Any]] = [], []
-
-    def save(self) -> None:
-        """Remember the present state."""
-        generators = [default_generator(), *self._generators]
-        buffers = ((module, name, getattr(module, name)) for module, name in self._places)
-        self._saved = (
-            [(generator, generator.bit_generator.state) for generator in generators],
-            [
-                (*place, buffer, buffer.data.copy())
-                for *place, buffer in buffers
-                if buffer is not None
-            ],
-        )
-
-    def restore(self) -> None:
-        """Go back to the remembered state."""
-        for generator, state in self._saved[0]:
-            generator.bit_generator.state = state
-        for module, name, buffer, data in self._saved[1]:
-            buffer.data = data.copy()
-            setattr(module, name, buffer)

@@ -14,10 +14,11 @@ from .. import functional as F
 from .. import nn
 from .._core.context import detect_anomaly, no_grad
 from .._core.tensor import Tensor
-from ..data import Dataset
+from ..data import Dataset, Views
 from ..errors import ArgumentError, DtypeError, NonFiniteError
 from ..nn._mode import mode
 from ..typing import Array
+from .averaging import Averaged, check_averaging
 from .metrics import predictions
 
 __all__ = ["Batches", "Evaluation", "Loss", "evaluate"]
@@ -38,7 +39,14 @@ class Evaluation(NamedTuple):
     accuracy: float | None
 
 
-def evaluate(model: nn.Module, data: Batches, loss: Loss = F.cross_entropy) -> Evaluation:
+def evaluate(
+    model: nn.Module,
+    data: Batches,
+    loss: Loss = F.cross_entropy,
+    *,
+    views: Views | None = None,
+    average: str = "probabilities",
+) -> Evaluation:
     """The mean loss and the accuracy of a model, in evaluation mode and without recording.
 
     The model's modes are afterwards as they were.
@@ -47,9 +55,11 @@ def evaluate(model: nn.Module, data: Batches, loss: Loss = F.cross_entropy) -> E
         model: gives scores (N, C) where there shall be an accuracy.
         data: pairs of inputs and targets, such as a ``DataLoader`` yields.
         loss: ``loss(outputs, targets)``, the mean over the batch.
+        views, average: evaluate averages over views of each image, as ``predict`` makes them;
+            averaged probabilities are given to ``loss`` as scores, by their logarithms.
 
     Raises:
-        ArgumentError: there is no batch.
+        ArgumentError: there is no batch, or an argument does not fit.
         NonFiniteError: the loss of a batch is not finite; the message names the first
             operation that made such a value, and its source line.
 
@@ -60,11 +70,13 @@ def evaluate(model: nn.Module, data: Batches, loss: Loss = F.cross_entropy) -> E
     0.5
     """
     check_data("evaluate", data)
+    check_averaging("evaluate", model, views, average)
+    run = model if views is None else Averaged(model, views, average)
     totals = Totals()
     # An error about a loss says more than NumPy's warning.
     with mode(model, training=False), no_grad(), np.errstate(all="ignore"):
         for number, (inputs, targets) in enumerate(data, start=1):
-            again = partial(forward, model, loss, inputs, targets)
+            again = partial(forward, run, loss, inputs, targets)
             value, hits = again()
             if not math.isfinite(value.item()):
                 problem = f"evaluate, batch {number}: the loss is {value.item()}"
@@ -74,7 +86,9 @@ def evaluate(model: nn.Module, data: Batches, loss: Loss = F.cross_entropy) -> E
     return Evaluation(totals.loss, totals.accuracy)
 
 
-def forward(model: nn.Module, loss: Loss, inputs: Any, targets: Any) -> tuple[Tensor, Array | None]:
+def forward(
+    model: Callable[[Any], Any], loss: Loss, inputs: Any, targets: Any
+) -> tuple[Tensor, Array | None]:
     """The loss of a batch, and of each label whether it was hit; None without labels."""
     outputs = model(inputs)
     value = loss(outputs, targets)

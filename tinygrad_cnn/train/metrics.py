@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .._arguments import whole
 from .._core.tensor import Tensor
 from ..errors import ArgumentError, ShapeError
 from ..typing import Array, TensorLike
@@ -30,25 +31,33 @@ def predictions(scores: Any, labels: Any) -> tuple[Array, Array] | None:
     return scores.argmax(1)[counted], labels[counted]
 
 
-def accuracy(scores: TensorLike, labels: TensorLike) -> float:
+def accuracy(scores: TensorLike, labels: TensorLike, top: int = 1) -> float:
     """The share of labels that have the highest score, the first of equal ones.
 
     Args:
         scores: (N, C) or (N, C, …).
         labels: class indices, (N,) or (N, …); those below 0 count for nothing.
+        top: among how many of the highest scores the label has to be. ``1 - accuracy(…, top=5)`` is
+            the top-5 error by which the ImageNet challenge ranked its entries.
 
     Raises:
         ShapeError: the two do not fit together, or the labels are no integers.
-        ArgumentError: no label counts, or a NaN score leaves no class the best.
+        ArgumentError: no label counts, ``top`` is no whole number above 0, or a NaN score leaves no
+            class the best.
 
     >>> import tinygrad_cnn as tc
-    >>> tc.train.accuracy(tc.tensor([[0.1, 0.9], [0.8, 0.2]]), [1, 1])
-    0.5
+    >>> scores = tc.tensor([[0.1, 0.6, 0.3], [0.7, 0.1, 0.2]])
+    >>> tc.train.accuracy(scores, [1, 2]), tc.train.accuracy(scores, [1, 2], top=2)
+    (0.5, 1.0)
     """
-    predicted, expected = _checked("accuracy", scores, labels)
-    if not expected.size:
+    whole("accuracy", "top", top)
+    _, counted = _checked("accuracy", scores, labels)
+    if not counted.size:
         raise ArgumentError(f"accuracy: none of {np.size(labels)} labels is 0 or more")
-    return float(np.mean(predicted == expected))
+    ranked = np.argsort(-np.asarray(scores).astype(float), axis=1, kind="stable")
+    labels = np.asarray(labels)
+    hit = (ranked[:, :top] == labels[:, None]).any(axis=1)
+    return float(np.mean(hit[labels >= 0]))
 
 
 def confusion_matrix(scores: TensorLike, labels: TensorLike) -> Array:

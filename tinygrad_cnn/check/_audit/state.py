@@ -9,7 +9,7 @@ import numpy as np
 from ... import nn, optim
 from ..._core.node import Leaf
 from ..._core.tensor import Tensor
-from ...train._step import _Volatile
+from ...nn._volatile import Volatile
 
 
 class Snapshot:
@@ -22,7 +22,7 @@ class Snapshot:
     def __init__(self, model: nn.Module | None) -> None:
         owner = model or nn.Module()
         self._modes = [(module, module.training) for module in owner.modules()]
-        self._volatile = _Volatile(owner)
+        self._volatile = Volatile(owner)
         self._volatile.save()
         self._tensors: dict[Tensor, tuple[Any, Any]] = {}
         self._gradients: dict[Leaf, tuple[int, Tensor | None, Any, Any]] = {}

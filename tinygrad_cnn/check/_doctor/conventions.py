@@ -89,13 +89,13 @@ class _Convention:
         window = node.params["window"]
         out = np.zeros(x.shape)
         offsets = window.offsets(x.shape[2:])
-        places = np.stack([x[:, :, rows, cols] for rows, cols in offsets])
+        places = np.stack([x[:, :, *inside] for inside in offsets])
         wins = places == np.asarray(node.ans)
         if self.ties == "split":
             shares = wins / np.maximum(wins.sum(0), 1)
         else:
             last = len(offsets) - 1 - np.argmax(wins[::-1], axis=0)
-            shares = np.arange(len(offsets)).reshape(-1, 1, 1, 1, 1) == last
-        for share, (rows, cols) in zip(shares, offsets, strict=True):
-            out[:, :, rows, cols] += np.asarray(g) * share
+            shares = np.arange(len(offsets)).reshape(-1, *[1] * x.ndim) == last
+        for share, inside in zip(shares, offsets, strict=True):
+            out[:, :, *inside] += np.asarray(g) * share
         return out

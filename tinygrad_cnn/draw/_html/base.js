@@ -1,8 +1,13 @@
 "use strict";
 
-/* The data that Python embedded in this page, with NaN and the infinities as numbers again. */
+/* The data that Python embedded in this page. */
 function pageData() {
-  return JSON.parse(document.getElementById("data").textContent, (_, value) =>
+  return parsed(document.getElementById("data").textContent);
+}
+
+/* JSON as Python wrote it, with NaN and the infinities as numbers again. */
+function parsed(text) {
+  return JSON.parse(text, (_, value) =>
     value !== null && typeof value === "object" && "$float" in value
       ? Number(value.$float)
       : value,

@@ -40,15 +40,24 @@ class Linear(Layer):
             call.passes("x", r"{$weight}^{\top} \, $g", "$weight.T @ $g")
 
 
-class Conv2d(Layer):
-    """``W_row X_col + b``: the windows are columns, the filters rows (Chellapilla et al. 2006)."""
+class Convolution(Layer):
+    """``W_row X_col + b``: the windows are columns, the filters rows (Chellapilla et al. 2006).
+
+    For conv1d, conv2d and conv3d alike.
+    """
 
     needs = ("x", "weight")
     spares = ("stride", "padding", "dilation")
 
     def applies(self, call: Call) -> bool:
-        """Groups are a matrix product each: their operations say it better."""
-        return super().applies(call) and call.params["groups"] == 1
+        """Groups are a matrix product each: their operations say it better.
+
+        So they do where filters are flipped, sides are padded unlike or with anything but zeros.
+        """
+        pad = call.find("pad")
+        alike = pad is None or all(before == after for before, after in pad.params["widths"])
+        more = any(map(call.find, ("flip", "crop", "concatenate")))
+        return super().applies(call) and call.params["groups"] == 1 and alike and not more
 
     def title(self, call: Call) -> str:
         """What differs from the defaults."""
@@ -56,14 +65,15 @@ class Conv2d(Layer):
 
     def forward(self, call: Call) -> None:
         """One matrix product for all images and places."""
-        n, k, oh, ow = call.output.shape
+        n, k, *size = call.output.shape
+        places = math.prod(size) * n
         length, bias = math.prod(call.shape("weight")[1:]), call.has("bias")
         call.literal("window", geometry(call).below(), geometry(call).arguments())
         call.let(
             "columns",
             r"\operatorname{im2col}_{$window}($x)",
             "im2col($x, $window)",
-            shape=(length, oh * ow * n),
+            shape=(length, places),
             **call.below("x", "col"),
             note="each column is what one window sees",
         )
@@ -79,7 +89,7 @@ class Conv2d(Layer):
             "out",
             r"$filters \, $columns" + (" + $bias" if bias else ""),
             "$filters @ $columns" + (" + $bias[:, None]" if bias else ""),
-            shape=(k, oh * ow * n),
+            shape=(k, places),
             **call.below("y", "row"),
             note="the bias is added to every column" if bias else "",
         )

@@ -227,9 +227,10 @@ class HingeLoss(_ClassLoss):
         return super().applies(call) and call.inner("ties") == "first"
 
     def title(self, call: Call) -> str:
-        """The margin, where it is not 1."""
-        margin = call.params["margin"]
-        return ", ".join(filter(None, [super().title(call), f"margin {margin:g}" * (margin != 1)]))
+        """The margin, where it is not 1, and whether it is the squared hinge."""
+        margin, squared = call.params["margin"], "squared" * bool(call.params["squared"])
+        told = [super().title(call), f"margin {margin:g}" * (margin != 1), squared]
+        return ", ".join(filter(None, told))
 
     def forward(self, call: Call) -> None:
         """Sum over the wrong classes j of max(0, s_j - s_y + margin)."""
@@ -259,17 +260,20 @@ class HingeLoss(_ClassLoss):
             shape=(n, c),
             note="0 for the right class",
         )
-        call.let("y", *self.total(call, r"\sum_{c} $margins", "$margins.sum(axis=1)"))
+        summed = (r"\sum_{c} $margins", "$margins.sum(axis=1)")
+        if call.params["squared"]:
+            summed = (r"\sum_{c} {$margins}^{2}", "($margins**2).sum(axis=1)")
+        call.let("y", *self.total(call, *summed))
 
     def backward(self, call: Call) -> None:
         """Each violated margin pulls its score down and the right score up."""
-        call.let(
-            "violated",
-            r"\mathbf{1}[$margins > 0]",
-            "($margins > 0).astype(float)",
-            shape=call.shape("scores"),
-            note="1 where a wrong class comes too close",
-        )
+        if call.params["squared"]:
+            texts = (r"2 \, $margins", "2 * $margins")
+            note = "the derivative of the squares"
+        else:
+            texts = (r"\mathbf{1}[$margins > 0]", "($margins > 0).astype(float)")
+            note = "1 where a wrong class comes too close"
+        call.let("violated", *texts, shape=call.shape("scores"), note=note)
         latex = r"\left( $violated - $onehot \odot \sum_{c} $violated \right)"
         numpy = "($violated - $onehot * $violated.sum(axis=1, keepdims=True))"
         call.passes("scores", *self.share(call, latex, numpy))
