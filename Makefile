@@ -1,6 +1,7 @@
 # make demo   train a ConvNet on real digits and look inside it
 # make test   everything that must hold: style, types, the demo from a clean clone, the tests
 # make lint   style and types alone
+# make slow   the tests that are left out above, for their time
 # make bench  the scripts behind every published figure
 # make clean  remove what the others made
 #
@@ -15,7 +16,7 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: demo test lint smoke unit bench clean
+.PHONY: demo test lint smoke unit slow bench clean
 .NOTPARALLEL:
 
 demo: $(VENV)/installed-plot
@@ -33,6 +34,9 @@ smoke: $(VENV)/installed-$(EXTRAS)
 
 unit: $(VENV)/installed-$(EXTRAS)
 	$(BIN)/pytest
+
+slow: $(VENV)/installed-$(EXTRAS)
+	$(BIN)/pytest -m slow
 
 bench: $(VENV)/installed-bench
 	@set -e; for script in benchmarks/[!_]*.py; do echo "== $$script"; $(BIN)/python $$script; done

@@ -46,14 +46,17 @@ PARAMETERS = {
 }
 
 
-class Zeros:
+class Zeros(np.random.Generator):
     """A generator that draws nothing: models of 100 million parameters are made at once."""
 
-    def uniform(self, low: float, high: float, size: tuple[int, ...]) -> float:
+    def __init__(self) -> None:
+        super().__init__(np.random.PCG64(0))
+
+    def uniform(self, *args: Any, **kwargs: Any) -> Any:
         return 0.0
 
-    def standard_normal(self, dtype: Any, out: Any) -> None:
-        pass
+    def standard_normal(self, *args: Any, **kwargs: Any) -> Any:
+        return None
 
 
 def unweighted(name: str, **options: Any) -> Any:

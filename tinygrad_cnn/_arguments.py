@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from numbers import Integral
+from math import inf
+from numbers import Integral, Real
 from typing import Any
 
 from .errors import ArgumentError
@@ -13,6 +14,11 @@ def is_whole(value: Any, least: int = 1) -> bool:
     if type(value) is int:  # nearly always: asking the abstract class takes ten times as long
         return value >= least
     return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
+
+
+def is_real(value: Any, least: float = -inf) -> bool:
+    """Whether ``value`` is a number of at least ``least``; True, False and NaN are none."""
+    return isinstance(value, Real) and not isinstance(value, bool) and float(value) >= least
 
 
 def whole(owner: str, name: str, value: Any, least: int = 1) -> int:

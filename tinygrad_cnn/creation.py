@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ._core.tensor import Tensor, raw
-from .random import default_generator
+from .random import generator_or_default
 from .typing import DTypeLike, TensorLike
 
 __all__ = [
@@ -124,7 +124,7 @@ def rand(
     >>> tc.rand(2, 3).shape
     (2, 3)
     """
-    drawn = (generator or default_generator()).random(_shape(shape))
+    drawn = generator_or_default(generator).random(_shape(shape))
     return Tensor(np.asarray(drawn, dtype), requires_grad=requires_grad)
 
 
@@ -140,5 +140,5 @@ def randn(
     >>> tc.randn(2, 3).shape
     (2, 3)
     """
-    drawn = (generator or default_generator()).standard_normal(_shape(shape))
+    drawn = generator_or_default(generator).standard_normal(_shape(shape))
     return Tensor(np.asarray(drawn, dtype), requires_grad=requires_grad)

@@ -38,6 +38,22 @@ def manual_seed(seed: int) -> np.random.Generator:
     return _per_thread.generator
 
 
+def generator_or_default(generator: np.random.Generator | None) -> np.random.Generator:
+    """The generator that was passed, or the thread's.
+
+    Raises:
+        ArgumentError: something else was passed, such as a seed.
+    """
+    if generator is None:
+        return default_generator()
+    if not isinstance(generator, np.random.Generator):
+        raise ArgumentError(
+            f"generator={generator!r}: expected a np.random.Generator, such as"
+            " np.random.default_rng(0), or None for the thread's, which manual_seed starts anew"
+        )
+    return generator
+
+
 def default_generator() -> np.random.Generator:
     """The generator that is used where none is passed.
 

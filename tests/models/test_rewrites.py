@@ -235,7 +235,7 @@ REFUSED = {
     "even filters": (lambda: rewrites.factor_convolutions(nn.Sequential(nn.Conv2d(1, 1, 4)), (1, 1, 4, 4)), "4x4, not square with an odd side"),
     "no linear layer": (lambda: rewrites.fc_to_conv(nn.Sequential(nn.Conv2d(1, 1, 3)), (1, 1, 4, 4)), "no fully connected layer"),
     "no volume": (lambda: rewrites.fc_to_conv(nn.Sequential(nn.Linear(4, 2)), (1, 4)), "not a flattened volume"),
-    "softmax": (lambda: rewrites.fc_to_conv(nn.Sequential(nn.Flatten(), nn.Linear(4, 2), nn.Softmax()), (1, 1, 2, 2)), "2 (Softmax) comes after"),
+    "softmax": (lambda: rewrites.fc_to_conv(nn.Sequential(nn.Flatten(), nn.Linear(4, 2), nn.Softmax(0)), (1, 1, 2, 2)), "2 (Softmax) comes after"),
     "branches": (lambda: rewrites.fc_to_conv(Branching(), (1, 4)), "no chain of layers: the model computes multiply"),
     "no convolution": (lambda: rewrites.conv_to_fc(nn.Sequential(nn.Linear(4, 2)), (1, 4)), "no convolution"),
 }  # fmt: skip

@@ -5,29 +5,19 @@ from __future__ import annotations
 import gc
 import tracemalloc
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pytest
+from architectures import unweighted
 
 import tinygrad_cnn as tc
 from tinygrad_cnn import models, nn
 
 
-class Undrawn:
-    """A generator that draws nothing: these tests need no values."""
-
-    def uniform(self, low: float, high: float, size: Any) -> Any:
-        return np.zeros(size)
-
-    def standard_normal(self, dtype: Any, out: Any) -> None:
-        out[...] = 0.0
-
-
 @pytest.fixture(scope="module")
 def vgg16() -> models.VGG:
-    generator: Any = Undrawn()
-    return models.VGG(16, generator=generator).eval()
+    model: models.VGG = unweighted("vgg16").eval()
+    return model
 
 
 @pytest.fixture(scope="module")

@@ -26,24 +26,6 @@ STEPS = "Number(byId('steps').textContent.replace(/\\D/g, ''))"
 PATIENCE = 120  # seconds, on a machine with much else to do
 
 
-@pytest.fixture
-def opened(browser):
-    """Opens the page of a playground with these arguments."""
-    playgrounds = []
-
-    def open_page(*arguments, **options):
-        playground = tc.play(*arguments, open_browser=False, block=False, **options)
-        playgrounds.append(playground)
-        browser.visit(playground.url)
-        browser.wait("document.getElementById('status').textContent === 'paused'")
-        return browser, playground.session
-
-    yield open_page
-    browser.driver.get("about:blank")  # else it would miss its server, and say so
-    for playground in playgrounds:
-        playground.close()
-
-
 def type_pattern(browser, text):
     field = browser.driver.find_element("css selector", "#pattern")
     field.clear()
@@ -94,9 +76,11 @@ def test_a_net_from_a_typed_pattern_learns_while_the_page_answers(opened):
     assert frames > 2 * told
     browser.click("#train")
     browser.wait("byId('status').textContent === 'paused'", PATIENCE)
+    session.do("pause")  # judged by now
     found = tc.train.evaluate(session.learner.model, session.learner.source.validation)
     assert found.accuracy > 0.95
-    assert browser.text("#validation-figures").startswith(f"{100 * found.accuracy:.1f} %")
+    shown = "byId('validation-figures').textContent"
+    browser.wait(f"{shown}.startsWith('{100 * found.accuracy:.1f} %')")
 
 
 def test_a_drawn_digit_is_classified(opened):
@@ -146,7 +130,7 @@ def test_pause_step_reset_and_settings(opened):
     assert "lr 1000: expected 1e-08 to 100" in browser.text("#failure")
     browser.click("#reset")
     browser.wait(f"{STEPS} === 0")
-    assert browser.js("byId('failure').hidden")
+    browser.wait("byId('failure').hidden")
 
 
 def test_the_place_of_a_pattern_error_is_marked(opened):

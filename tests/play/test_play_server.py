@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import io
 import json
 import os
@@ -16,9 +15,11 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+from play_clients import Client, Events
 
 import tinygrad_cnn as tc
 from tinygrad_cnn.errors import ArgumentError, MissingExtraError
+from tinygrad_cnn.playground import Playground, Session
 
 pytest.importorskip("starlette", reason="starlette is not installed")
 pytest.importorskip("uvicorn", reason="uvicorn is not installed")
@@ -28,43 +29,6 @@ pytest.importorskip("uvicorn", reason="uvicorn is not installed")
 def playground():
     with tc.play(open_browser=False, block=False) as opened:
         yield opened
-
-
-class Client:
-    """Requests to a playground, as its own page would send them unless told otherwise."""
-
-    def __init__(self, url):
-        parts = urlsplit(url)
-        self.host, self.path = parts.netloc, parts.path
-        self.origin = f"http://{self.host}"
-
-    def ask(self, method="GET", name="", *, path=None, headers=None, body=None):
-        """Status, headers and content of the answer."""
-        given = {"Host": self.host}
-        if method == "POST":
-            given |= {"Origin": self.origin, "Content-Type": "application/json"}
-        given |= headers or {}
-        connection = http.client.HTTPConnection(self.host, timeout=30)
-        try:
-            connection.putrequest(
-                method, self.path + name if path is None else path,
-                skip_host=True, skip_accept_encoding=True,
-            )  # fmt: skip
-            if body is not None and "Transfer-Encoding" not in given:
-                given["Content-Length"] = str(len(body))
-            for header, value in given.items():
-                if value is not None:
-                    connection.putheader(header, value)
-            connection.endheaders(body)
-            answer = connection.getresponse()
-            return answer.status, answer.headers, answer.read()
-        finally:
-            connection.close()
-
-    def command(self, **arguments):
-        status, _, content = self.ask("POST", "command", body=json.dumps(arguments).encode())
-        assert status == 200
-        return json.loads(content)
 
 
 @pytest.fixture
@@ -244,75 +208,6 @@ def test_weights_are_downloaded(client, playground):
         assert set(saved) == set(playground.session.learner.model.state_dict())
 
 
-# -- events --------------------------------------------------------------------------------
-
-
-class Events:
-    """A stream of events, read as a browser reads it."""
-
-    def __init__(self, client):
-        self.connection = http.client.HTTPConnection(client.host, timeout=30)
-        self.connection.request("GET", client.path + "events")
-        self.answer = self.connection.getresponse()
-        assert self.answer.headers["content-type"].startswith("text/event-stream")
-
-    def next(self):
-        name = self.answer.readline().decode().removeprefix("event: ").strip()
-        value = json.loads(self.answer.readline().decode().removeprefix("data: "))
-        assert self.answer.readline() == b"\n"
-        return name, value
-
-    def until(self, part):
-        while True:
-            name, value = self.next()
-            if name == part:
-                return value
-
-    def close(self):
-        self.answer.close()
-        self.connection.close()
-
-
-def test_two_readers_are_told_all_at_first_and_then_what_changes(client):
-    parts = ["setup", "model", "examples", "curve", "looks", "state"]
-    client.command(command="build", data="digits", network="digits")
-    first, second = Events(client), Events(client)
-    for events in (first, second):
-        assert [events.next()[0] for _ in parts] == parts
-    client.command(command="set", name="lr", value=0.125)
-    for events in (first, second):
-        assert events.next()[1]["settings"]["lr"] == 0.125
-    first.close()
-    client.command(command="step")
-    assert second.until("state")["steps"] == 1
-    second.close()
-    again = Events(client)  # who comes back has missed nothing
-    assert again.until("curve")["training"][-1][0] == 1
-    again.close()
-
-
-def test_looks_are_not_made_for_nobody(client, playground):
-    board = playground.session.board
-    client.command(command="build", data="digits", network="digits")
-    events = Events(client)
-    events.until("state")
-    assert board.readers == 1
-    client.command(command="train")
-    while events.until("state")["steps"] < 3:
-        pass
-    events.close()
-    while board.readers:
-        client.command(command="set", name="lr", value=0.001)
-    version, _ = board.since(0)
-    steps = playground.session.learner.steps
-    while playground.session.learner.steps < steps + 30:
-        pass
-    assert set(board.since(version)[1]) <= {"looks", "curve", "state"}
-    seen = json.loads(board.since(0)[1]["state"])["steps"]
-    assert seen <= steps + 1
-    client.command(command="pause")
-
-
 # -- beginning and end ---------------------------------------------------------------------
 
 
@@ -380,6 +275,24 @@ def test_a_missing_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     with pytest.raises(MissingExtraError, match=r"tinygrad-cnn\[play\]"):
         tc.play(open_browser=False, block=False)
+
+
+def test_ctrl_c_while_it_closes_is_no_error(monkeypatch, capsys):
+    """Of a slow network one waits for the end of a batch, or presses it again."""
+
+    def interrupted(playground):
+        raise KeyboardInterrupt
+
+    close = Session.close
+
+    def impatient(session):
+        close(session)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Playground, "wait", interrupted)
+    monkeypatch.setattr(Session, "close", impatient)
+    tc.play(open_browser=False)
+    assert capsys.readouterr().out.endswith("The playground is closed.\n")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")

@@ -13,6 +13,8 @@ def sigmoid(x: Any) -> Any:
     """1 / (1 + exp(-x)); only exp of a non-positive number is taken, so nothing overflows."""
     if np.iscomplexobj(x):  # the absolute value is not analytic
         return 1.0 / (1.0 + np.exp(-x))
+    if np.asarray(x).dtype.kind in "biu":  # of which bytes have no negative
+        x = np.asarray(x, np.float64)
     small = np.exp(-np.abs(x))
     return np.where(np.greater_equal(x, 0), 1.0, small) / (1.0 + small)
 

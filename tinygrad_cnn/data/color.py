@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError, DtypeError, ShapeError
-from ..random import default_generator
+from ..random import generator_or_default
 from ..typing import Array, IntPair
 from .dataset import ArrayDataset
 from .transforms import check_nchw, pair
@@ -95,7 +95,7 @@ class ColorJitter:
 
     def __call__(self, images: Array, generator: np.random.Generator | None = None) -> Array:
         _check_colours(self, images, (1, 3))
-        generator = generator or default_generator()
+        generator = generator_or_default(generator)
         # (N, 3 factors), drawn even where one is 1: what is drawn next does not depend on it
         amounts = np.array([self.brightness, self.contrast, self.saturation])
         factors = 1 + amounts * generator.uniform(-1, 1, (len(images), 3))
@@ -153,7 +153,7 @@ class ColorPCA:
 
     def __call__(self, images: Array, generator: np.random.Generator | None = None) -> Array:
         _check_colours(self, images, (3,))
-        drawn = (generator or default_generator()).normal(0.0, self.sigma, (len(images), 3))
+        drawn = generator_or_default(generator).normal(0.0, self.sigma, (len(images), 3))
         shift = (drawn @ self.components.T).astype(images.dtype)  # (N, C)
         return np.asarray(images + shift[:, :, np.newaxis, np.newaxis])
 
@@ -184,7 +184,7 @@ class Cutout:
 
     def __call__(self, images: Array, generator: np.random.Generator | None = None) -> Array:
         check_nchw(self, images)
-        generator = generator or default_generator()
+        generator = generator_or_default(generator)
         inside = []  # for rows and for columns (N, length): what lies within the window
         for length, side in zip(images.shape[2:], self.size, strict=True):
             start = generator.integers(0, length, (len(images), 1)) - side // 2

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from ..errors import ArgumentError, ShapeError
-from ..random import default_generator
+from ..random import generator_or_default
 from ..typing import Array, IntPair
 from .dataset import by_channel
 
@@ -68,7 +68,7 @@ class _RandomFlip:
 
     def __call__(self, images: Array, generator: np.random.Generator | None = None) -> Array:
         check_nchw(self, images)
-        flipped = (generator or default_generator()).random(len(images)) < self.p
+        flipped = generator_or_default(generator).random(len(images)) < self.p
         result = images.copy(order="K")
         result[flipped] = np.flip(images[flipped], self._axis)
         return result
@@ -273,7 +273,7 @@ def _random_windows(
     padded = np.full((n, c, h + 2 * ph, w + 2 * pw), fill, images.dtype)
     padded[:, :, ph : ph + h, pw : pw + w] = images
     rows, columns = room(owner, padded, size)
-    generator = generator or default_generator()
+    generator = generator_or_default(generator)
     top, left = generator.integers(0, rows + 1, n), generator.integers(0, columns + 1, n)
     # (N, C, places down, places across, H, W) -> (N, C, H, W): one place for each image
     windows = sliding_window_view(padded, size, axis=(2, 3))

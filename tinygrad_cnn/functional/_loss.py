@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
 
-from .._core.tensor import Tensor, as_tensor, raw
+from .._arguments import is_real, is_whole
+from .._core.tensor import Tensor, raw
 from ..errors import ArgumentError, DtypeError, ShapeError
 from ..ops import maximum, sum
 from ..typing import Array, DTypeLike, Shape, TensorLike
+from ._numbers import in_floats
 from .reduction import mean
 
 
@@ -46,6 +49,8 @@ def class_indices(
     classes = scores[1 if len(scores) > 1 else 0]
     wrong = (labels < 0) | (labels >= classes)
     if ignore_index is not None:
+        if not is_whole(ignore_index, -sys.maxsize):
+            raise ArgumentError(f"{name}: ignore_index={ignore_index!r}, expected one integer")
         wrong &= labels != ignore_index
     if wrong.any():
         raise ArgumentError(
@@ -75,7 +80,7 @@ def same_shape(name: str, x: TensorLike, target: TensorLike) -> tuple[Tensor, Te
     Raises:
         ShapeError: the shapes differ.
     """
-    x, target = as_tensor(x), as_tensor(target)
+    x, target = in_floats(x), in_floats(target)
     if x.shape != target.shape:
         raise ShapeError(f"{name}: {x.shape} against {target.shape}: expected the same shape")
     return x, target
@@ -83,8 +88,14 @@ def same_shape(name: str, x: TensorLike, target: TensorLike) -> tuple[Tensor, Te
 
 def check_gamma(owner: str, gamma: float) -> None:
     """Refuse an exponent of the focal loss below 0."""
-    if not gamma >= 0:
+    if not is_real(gamma, 0.0):
         raise ArgumentError(f"{owner}: gamma={gamma!r}, expected a number of at least 0")
+
+
+def check_smoothing(owner: str, label_smoothing: float) -> None:
+    """Refuse what is no share of a target."""
+    if not (is_real(label_smoothing, 0.0) and label_smoothing <= 1.0):
+        raise ArgumentError(f"{owner}: label_smoothing={label_smoothing!r}: expected 0 to 1")
 
 
 def faded(missing: Tensor, gamma: float) -> Tensor:

@@ -122,9 +122,7 @@ def layout(
         )
     if fit == "pad":
         axes = zip(size, extent, window.stride, around, strict=True)
-        found = tuple(
-            (before, _ceiled(n, f, s, before, after)) for n, f, s, (before, after) in axes
-        )
+        found = tuple((before, ceiled(n, f, s, before, after)) for n, f, s, (before, after) in axes)
     else:
         found = fitted(size, extent, window.stride, around, fit, name)
     total = tuple(n + a + b for n, (a, b) in zip(size, found, strict=True))
@@ -132,7 +130,7 @@ def layout(
     return Layout(size, window, around, found)
 
 
-def _ceiled(n: int, f: int, s: int, before: int, after: int) -> int:
+def ceiled(n: int, f: int, s: int, before: int, after: int) -> int:
     """The padding at the end with which a last, incomplete window fits.
 
     PyTorch's rule: there is none that would start in the padding at the end.

@@ -16,6 +16,7 @@ from ..ops import tanh as tanh
 from ..ops._axes import normalize_axis
 from ..ops.arithmetic import maximum_p
 from ..typing import Array, TensorLike
+from ._numbers import in_floats
 
 __all__ = ["gelu", "leaky_relu", "log_softmax", "relu", "sigmoid", "softmax", "tanh"]
 
@@ -100,7 +101,7 @@ def _shifted(x: TensorLike, axis: int, name: str) -> Tensor:
 
     The shift is a constant: no gradient goes through it.
     """
-    x = as_tensor(x)
+    x = in_floats(x)
     axis = normalize_axis(axis, x.ndim, name)
     if not x.shape[axis]:
         raise ShapeError(f"{name} of no elements: shape {x.shape} over axis {axis}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .._arguments import is_real
 from .._core.context import composition
 from .._core.tensor import Tensor, raw
 from ..errors import ArgumentError, ShapeError
@@ -115,6 +116,6 @@ def sigmoid_focal_loss(
 
 def check_focal(owner: str, alpha: float, gamma: float) -> None:
     """Refuse settings of the focal loss outside of their domain."""
-    if alpha != -1 and not 0 <= alpha <= 1:
+    if not is_real(alpha) or (alpha != -1 and not 0 <= alpha <= 1):
         raise ArgumentError(f"{owner}: alpha={alpha!r}, expected 0 to 1, or -1 for none")
     check_gamma(owner, gamma)

@@ -10,7 +10,7 @@ import numpy as np
 from .._core.context import composition
 from .._core.tensor import Tensor, as_tensor
 from ..errors import ArgumentError, ShapeError
-from ..random import default_generator
+from ..random import generator_or_default
 from ..typing import Array, Shape, TensorLike
 
 __all__ = ["dropout", "dropout1d", "dropout2d", "dropout3d"]
@@ -47,7 +47,7 @@ def _dropped(
     """x times a mask drawn in a shape that broadcasts to that of x."""
     if not training or p == 0.0:
         return x
-    draws = np.asarray((generator or default_generator()).random(drawn, np.float32))
+    draws = np.asarray(generator_or_default(generator).random(drawn, np.float32))
     mask: Array = (draws >= p).astype(x.dtype) / (1.0 - p)
     return x * mask
 

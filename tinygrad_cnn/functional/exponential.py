@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from .._arguments import is_real
 from .._core.context import composition
 from .._core.tensor import Tensor, as_tensor
 from ..errors import ArgumentError
 from ..ops import exp, log, sigmoid, tanh, where
 from ..typing import TensorLike
+from ._numbers import in_floats
 
 __all__ = ["elu", "log_sigmoid", "mish", "selu", "silu", "softplus"]
 
@@ -67,7 +69,7 @@ def softplus(x: TensorLike, beta: float = 1.0, threshold: float = 20.0) -> Tenso
     >>> tc.functional.softplus(tc.tensor([-1000.0, 0.0, 1000.0]))
     tensor([0.00000000e+00, 6.93147181e-01, 1.00000000e+03])
     """
-    if not beta > 0:
+    if not (is_real(beta) and beta > 0):
         raise ArgumentError(f"softplus: beta={beta!r}, expected a number above 0")
     x = as_tensor(x)
     scaled = x * beta
@@ -89,7 +91,7 @@ def log_sigmoid(x: TensorLike) -> Tensor:
     >>> tc.functional.log_sigmoid(tc.tensor([-1000.0, 1000.0]))
     tensor([-1000.,    -0.])
     """
-    return -log_one_plus_exp(-as_tensor(x))
+    return -log_one_plus_exp(-in_floats(x))
 
 
 @composition
@@ -100,5 +102,5 @@ def mish(x: TensorLike) -> Tensor:
     >>> tc.functional.mish(tc.tensor([-1.0, 2.0]))
     tensor([-0.30340146,  1.94395896])
     """
-    x = as_tensor(x)
+    x = in_floats(x)
     return x * tanh(log_one_plus_exp(x))

@@ -6,10 +6,11 @@ import math
 
 from .._arguments import whole
 from .._core.context import composition
-from .._core.tensor import Tensor, as_tensor
+from .._core.tensor import Tensor
 from ..errors import ShapeError
 from ..ops import broadcast_to, col2im, crop, moveaxis, reshape
 from ..typing import TensorLike
+from ._numbers import in_floats
 
 __all__ = ["local_response_norm"]
 
@@ -40,12 +41,13 @@ def local_response_norm(
     tensor([[0.6, 0.8, 0. ]])
     """
     size = whole("local_response_norm", "size", size)
-    x = as_tensor(x)
+    x = in_floats(x)
     if x.ndim < 2:
         raise ShapeError(f"local_response_norm: expected (N, C, …), got {x.shape}")
     if not x.size:  # no window fits into nothing
         return x
-    return x / (k + alpha / size * _over_neighbours(x * x, size)) ** beta
+    reach = min(size, 2 * x.shape[1])  # beyond that there is no channel
+    return x / (k + alpha / size * _over_neighbours(x * x, reach)) ** beta
 
 
 def _over_neighbours(x: Tensor, size: int) -> Tensor:

@@ -8,10 +8,10 @@ import numpy as np
 
 from .._core.context import composition
 from .._core.tensor import Tensor, as_tensor, raw
-from ..errors import ArgumentError, DtypeError
+from ..errors import DtypeError
 from ..ops import exp, squeeze, sum, take_along_axis, where
 from ..typing import Array, TensorLike
-from ._loss import check_gamma, class_indices, class_weights, faded, reduced
+from ._loss import check_gamma, check_smoothing, class_indices, class_weights, faded, reduced
 from .activation import log_softmax
 from .reduction import mean
 
@@ -112,8 +112,7 @@ def cross_entropy(
     """
     scores = as_tensor(scores)
     shape = scores.shape
-    if not 0.0 <= label_smoothing <= 1.0:
-        raise ArgumentError(f"cross_entropy: label_smoothing={label_smoothing}: expected 0 to 1")
+    check_smoothing("cross_entropy", label_smoothing)
     axis = _class_axis(shape)
     if shape and np.shape(raw(target)) == shape:
         probabilities = as_tensor(target)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from .._core.context import composition
-from .._core.tensor import Tensor, as_tensor
+from .._core.tensor import Tensor
 from ..errors import ArgumentError, ShapeError
 from ..ops import expand_dims, maximum, reshape, sum, take_along_axis
 from ..typing import Array, TensorLike
 from ._loss import class_indices, class_weights, reduced
+from ._numbers import in_floats
 
 __all__ = ["hinge_loss", "multi_margin_loss"]
 
@@ -44,7 +45,7 @@ def hinge_loss(
     >>> tc.functional.hinge_loss(scores, [0], squared=True)
     tensor(4.25)
     """
-    scores = as_tensor(scores)
+    scores = in_floats(scores)
     if scores.ndim != 2:
         raise ShapeError(f"hinge_loss: expected scores of shape (N, C), got {scores.shape}")
     labels = class_indices("hinge_loss", target, scores.shape)
@@ -87,7 +88,7 @@ def multi_margin_loss(
     >>> tc.functional.multi_margin_loss(tc.tensor([[3.0, 2.5, 4.5]]), [0])  # (0.5 + 2.5) / 3
     tensor(1.)
     """
-    scores = as_tensor(scores)
+    scores = in_floats(scores)
     check_power("multi_margin_loss", p)
     if scores.ndim not in (1, 2):
         raise ShapeError(

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from .._arguments import whole
+from .._arguments import is_real, whole
 from .._core.context import composition
 from .._core.tensor import Tensor, as_tensor, raw
 from ..errors import ArgumentError, ShapeError
@@ -106,6 +106,9 @@ def _by_channel(
     x = as_tensor(x)
     shape = x.shape
     _check_channels(name, shape, *running, *affine)
+    check_eps(name, eps)
+    if not is_real(momentum, 0.0):
+        raise ArgumentError(f"{name}: momentum={momentum!r}, expected a number from 0 to 1")
     per_channel = (1, shape[1]) + (1,) * (len(shape) - 2)
     if axes is not None:
         center, spread = _statistics(name, x, axes, running, momentum)
@@ -145,6 +148,12 @@ def _track(running: Tensor | None, found: Tensor, momentum: float, scale: float 
         batch = scale * found.data.mean(0).reshape(data.shape)  # over the images, if there are any
         # a new array: a graph may have saved the old one
         running.data = (data + momentum * (batch - data)).astype(data.dtype)
+
+
+def check_eps(owner: str, eps: float) -> None:
+    """Refuse what is no number of at least 0 to add to a variance."""
+    if not is_real(eps, 0.0):
+        raise ArgumentError(f"{owner}: eps={eps!r}, expected a number of at least 0")
 
 
 def _check_channels(name: str, shape: Shape, *operands: TensorLike | None) -> None:
@@ -193,6 +202,7 @@ def group_norm(
     """
     x = as_tensor(x)
     groups = whole("group_norm", "num_groups", num_groups)
+    check_eps("group_norm", eps)
     _check_channels("group_norm", x.shape, weight, bias)
     n, c, *space = x.shape
     if c % groups:
@@ -228,6 +238,7 @@ def layer_norm(
     """
     x = as_tensor(x)
     shape = shape_of("layer_norm", normalized_shape)
+    check_eps("layer_norm", eps)
     if len(shape) > x.ndim or x.shape[x.ndim - len(shape) :] != shape:
         raise ShapeError(f"layer_norm: input {x.shape} does not end in normalized_shape {shape}")
     for name, operand in (("weight", weight), ("bias", bias)):

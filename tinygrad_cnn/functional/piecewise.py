@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .._arguments import whole
+from .._arguments import is_real, whole
 from .._core.context import composition
 from .._core.tensor import Tensor, as_tensor, raw
 from ..errors import ArgumentError, ShapeError
@@ -58,7 +58,7 @@ def hardtanh(x: TensorLike, min_val: float = -1.0, max_val: float = 1.0) -> Tens
 
 def check_limits(owner: str, min_val: float, max_val: float) -> None:
     """Refuse limits with nothing between them."""
-    if not min_val < max_val:
+    if not (is_real(min_val) and is_real(max_val) and min_val < max_val):
         raise ArgumentError(
             f"{owner}: min_val={min_val!r}, max_val={max_val!r}: expected min_val < max_val"
         )

@@ -16,6 +16,7 @@ from .._core.tensor import Tensor
 from ..errors import ArgumentError
 from ..ops import abs, sum
 from ..typing import IntTuple, TensorLike
+from ._numbers import in_floats
 from ._pooling import checked, divisors, flat, largest, layout, windows_of, winners
 from ._sliding import Fit, Padding
 from .reduction import root
@@ -341,7 +342,7 @@ def _norm(x: Tensor, p: float, settings: tuple[Any, ...]) -> Tensor:
     name = f"lp_pool{x.ndim - 2}d"
     if not is_power(p):
         raise ArgumentError(f"{name}: norm_type={p!r}: expected a number other than 0, or inf")
-    placed = layout(x, *settings, name=name)
+    x, placed = in_floats(x), layout(x, *settings, name=name)
     if p in (np.inf, -np.inf):
         sign = 1 if p > 0 else -1
         return sign * largest(sign * abs(x), placed, name)[0]

@@ -6,12 +6,14 @@ import math
 
 import numpy as np
 
+from .._arguments import is_real
 from .._core.context import composition
 from .._core.tensor import Tensor, as_tensor
 from ..errors import ArgumentError, ShapeError
 from ..ops import abs, exp, log, max, reshape, sqrt, squeeze, sum, where
 from ..ops._axes import normalize_axes
 from ..typing import Axis, TensorLike
+from ._numbers import in_floats
 
 __all__ = ["logsumexp", "mean", "norm", "std", "var"]
 
@@ -84,7 +86,7 @@ def logsumexp(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tenso
     >>> tc.logsumexp(tc.tensor([1000.0, 1000.0]))
     tensor(1000.69314718)
     """
-    x = as_tensor(x)
+    x = in_floats(x)
     _count(x, axis, "logsumexp")
     # m is a constant: the formula holds for every m, so that no gradient goes through it.
     largest = np.max(x.data, normalize_axes(axis, x.ndim, "logsumexp"), keepdims=True)
@@ -110,9 +112,9 @@ def norm(x: TensorLike, axis: Axis = None, ord: float = 2.0, keepdims: bool = Fa
     >>> tc.norm(tc.tensor([3.0, 4.0]))
     tensor(5.)
     """
-    x = as_tensor(x)
-    if not ord > 0:
-        raise ArgumentError(f"norm: ord={ord}: expected a positive number, or inf")
+    x = in_floats(x)
+    if not (is_real(ord) and ord > 0):
+        raise ArgumentError(f"norm: ord={ord!r}: expected a positive number, or inf")
     if ord == math.inf:
         return max(abs(x), axis, keepdims)
     if ord == 1:

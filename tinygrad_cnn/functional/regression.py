@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .._arguments import is_real
 from .._core.context import composition
 from .._core.tensor import Tensor
 from ..errors import ArgumentError
@@ -66,7 +67,7 @@ def huber_loss(
 
 def check_delta(owner: str, delta: float) -> None:
     """Refuse a width that is not positive."""
-    if not delta > 0:
+    if not (is_real(delta) and delta > 0):
         raise ArgumentError(f"{owner}: delta={delta!r}, expected a number above 0")
 
 
@@ -99,5 +100,5 @@ def smooth_l1_loss(
 
 def check_beta(owner: str, beta: float) -> None:
     """Refuse a width below 0."""
-    if not beta >= 0:
+    if not is_real(beta, 0.0):
         raise ArgumentError(f"{owner}: beta={beta!r}, expected a number of at least 0")

@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from .._arguments import is_real
 from .._core.context import composition
-from .._core.tensor import Tensor, as_tensor
+from .._core.tensor import Tensor
 from ..errors import ArgumentError
 from ..ops import abs, sum
 from ..typing import TensorLike
+from ._numbers import in_floats
 
 __all__ = ["l1_regularization", "l2_regularization"]
 
@@ -63,10 +65,10 @@ def l1_regularization(parameters: TensorLike | Iterable[Tensor], strength: float
 
 
 def _listed(owner: str, parameters: Any, strength: float) -> list[Tensor]:
-    if not strength >= 0:
+    if not is_real(strength, 0.0):
         raise ArgumentError(f"{owner}: strength={strength!r}, expected a number of at least 0")
     if isinstance(parameters, (Tensor, np.ndarray)):
-        return [as_tensor(parameters)]
+        return [in_floats(parameters)]
     if hasattr(parameters, "parameters"):
         raise ArgumentError(f"{owner}: got a model: give model.parameters(), or some of them")
     found = list(parameters)
@@ -76,4 +78,4 @@ def _listed(owner: str, parameters: Any, strength: float) -> list[Tensor]:
             f"{owner}: expected Tensors, got {wrong[0] if wrong else 'none'}: give"
             " model.parameters(), anew at each call, as a generator is used up by the first"
         )
-    return [as_tensor(w) for w in found]
+    return [in_floats(w) for w in found]

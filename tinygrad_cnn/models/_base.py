@@ -13,7 +13,7 @@ from .._arguments import is_whole
 from .._core.tensor import raw
 from ..errors import ArgumentError, ShapeError
 from ..nn import init
-from ..random import default_generator
+from ..random import generator_or_default
 from ..typing import Shape
 
 
@@ -56,17 +56,17 @@ def stage_length(owner: str, depth: Any, convolutions: int) -> int:
     return int(depth - 2) // per_block
 
 
-class _Undrawn:
+class _Undrawn(np.random.Generator):
     """Takes the place of a generator in layers whose weights are drawn afterwards.
 
     Their default values are drawn in float64, which takes seconds for 138 million of them.
     """
 
-    def uniform(self, low: float, high: float, size: Shape) -> float:
+    def uniform(self, *args: Any, **kwargs: Any) -> Any:
         return 0.0
 
 
-UNDRAWN: Any = _Undrawn()
+UNDRAWN: Any = _Undrawn(np.random.PCG64(0))
 
 
 def normal_(weight: nn.Parameter, std: float, generator: np.random.Generator | None) -> None:
@@ -75,7 +75,7 @@ def normal_(weight: nn.Parameter, std: float, generator: np.random.Generator | N
         init.normal_(weight, 0.0, std, generator)
         return
     values: Any = weight.data
-    (generator or default_generator()).standard_normal(dtype=weight.dtype, out=values)
+    generator_or_default(generator).standard_normal(dtype=weight.dtype, out=values)
     values *= std
     weight.mark_changed()
 

@@ -48,7 +48,7 @@ class Call:
 
     def holds(self, node: Node) -> bool:
         """Whether an operation was recorded inside of this call."""
-        return self.scope in enclosing(node.scope)
+        return any(scope is self.scope for scope in enclosing(node.scope))
 
 
 # Functions that are layers too, by the name of their scope or primitive. (Dropout records nothing

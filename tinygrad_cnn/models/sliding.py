@@ -17,6 +17,7 @@ from .._core.context import no_grad
 from .._core.tensor import raw
 from ..errors import ArgumentError, ShapeError
 from ..nn._mode import mode
+from ..ops.windows import per_axis
 from ..typing import Array, Shape, TensorLike
 from ._chain import chain
 from .rewrites import fc_to_conv
@@ -187,7 +188,7 @@ def _crops(images: Array, m: ScoreMap, own: Shape) -> Iterator[Array]:
 
 def _total_stride(model: nn.Module, own: Shape) -> tuple[int, int]:
     strides = [
-        getattr(link.module, "stride", (1, 1))
+        per_axis(getattr(link.module, "stride", 1), f"sliding_scores: stride of {link.name}", 2)
         for link in chain(model, own, "sliding_scores")
         if len(link.output_shape) == 4
     ]

@@ -40,9 +40,3 @@ def one_of(owner: str, name: str, value: Any, allowed: Sequence[str]) -> None:
     """Refuse a setting that is not among the allowed ones."""
     if value not in allowed:
         raise ArgumentError(f"{owner}: {name}={value!r}, expected one of {', '.join(allowed)}")
-
-
-def check_eps(owner: str, eps: float) -> None:
-    """Refuse what is no number of at least 0 to add to a variance."""
-    if not eps >= 0.0:
-        raise ArgumentError(f"{owner}: eps={eps}, expected a number of at least 0")

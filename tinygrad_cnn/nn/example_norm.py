@@ -7,9 +7,9 @@ import numpy as np
 from .. import functional as F
 from .._core.tensor import Tensor, raw
 from ..errors import ArgumentError, ShapeError
-from ..functional.norm import shape_of
+from ..functional.norm import check_eps, shape_of
 from ..typing import Axis, DTypeLike, IntTuple, TensorLike
-from ._checks import check_eps, positive
+from ._checks import positive
 from .module import Module
 from .parameter import Parameter
 

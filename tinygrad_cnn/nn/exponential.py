@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .. import functional as F
+from .._arguments import is_real
 from .._core.tensor import Tensor
 from ..errors import ArgumentError
 from ..typing import TensorLike
@@ -75,7 +76,7 @@ class Softplus(Module):
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
         super().__init__()
-        if not beta > 0:
+        if not (is_real(beta) and beta > 0):
             raise ArgumentError(f"Softplus: beta={beta!r}, expected a number above 0")
         self.beta, self.threshold = beta, threshold
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from .._core.tensor import Tensor
 from ..errors import ArgumentError, DtypeError, ShapeError
-from ..random import default_generator
+from ..random import generator_or_default
 from ..typing import TensorLike
 from ._checks import one_of
 from .parameter import assign
@@ -143,7 +143,7 @@ def uniform_(tensor: T, a: float = 0.0, b: float = 1.0, generator: Generator | N
     """
     if not a <= b:
         raise ArgumentError(f"uniform_: a={a} exceeds b={b}")
-    return _fill(tensor, (generator or default_generator()).uniform(a, b, tensor.shape))
+    return _fill(tensor, generator_or_default(generator).uniform(a, b, tensor.shape))
 
 
 def normal_(
@@ -160,7 +160,7 @@ def normal_(
     """
     if not std >= 0.0:
         raise ArgumentError(f"normal_: std={std} is negative")
-    return _fill(tensor, (generator or default_generator()).normal(mean, std, tensor.shape))
+    return _fill(tensor, generator_or_default(generator).normal(mean, std, tensor.shape))
 
 
 def xavier_uniform_(tensor: T, gain: float = 1.0, generator: Generator | None = None) -> T:

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from .. import functional as F
 from .._core.tensor import Tensor
-from ..errors import ArgumentError
-from ..functional._loss import check_gamma
+from ..functional._loss import check_gamma, check_smoothing
 from ..typing import TensorLike
 from ._loss import ClassLoss
 
@@ -74,10 +73,7 @@ class CrossEntropyLoss(NLLLoss):
         label_smoothing: float = 0.0,
     ) -> None:
         super().__init__(weight, ignore_index=ignore_index, reduction=reduction)
-        if not 0.0 <= label_smoothing <= 1.0:
-            raise ArgumentError(
-                f"CrossEntropyLoss: label_smoothing={label_smoothing}, expected 0 to 1"
-            )
+        check_smoothing("CrossEntropyLoss", label_smoothing)
         self.label_smoothing = label_smoothing
 
     def forward(self, scores: TensorLike, target: TensorLike) -> Tensor:

@@ -7,10 +7,12 @@ from typing import ClassVar
 import numpy as np
 
 from .. import functional as F
+from .._arguments import is_real
 from .._core.tensor import Tensor, raw
 from ..errors import ArgumentError, ShapeError
+from ..functional.norm import check_eps
 from ..typing import DTypeLike, TensorLike
-from ._checks import check_eps, positive
+from ._checks import positive
 from .module import Module
 from .parameter import Parameter
 
@@ -43,8 +45,8 @@ class _RunningNorm(Module):
         owner = type(self).__name__
         positive(owner, num_features=num_features)
         check_eps(owner, eps)
-        if momentum is not None and not 0.0 <= momentum <= 1.0:
-            raise ArgumentError(f"{owner}: momentum={momentum}, expected 0 to 1, or None")
+        if momentum is not None and not (is_real(momentum, 0.0) and momentum <= 1.0):
+            raise ArgumentError(f"{owner}: momentum={momentum!r}, expected 0 to 1, or None")
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         ones, zeros = np.ones(num_features, dtype), np.zeros(num_features, dtype)
         self.weight = Parameter(ones.copy()) if affine else None

@@ -7,8 +7,9 @@ import math
 import numpy as np
 
 from .. import functional as F
+from .._arguments import whole
 from .._core.tensor import Tensor, raw
-from ..errors import ShapeError
+from ..errors import ArgumentError, ShapeError
 from ..ops import reshape
 from ..ops._axes import normalize_axis
 from ..typing import Shape, TensorLike
@@ -59,6 +60,7 @@ class Unflatten(Module):
         unflattened_size: the axes that take its place.
 
     Raises:
+        ArgumentError: the new axes are no whole numbers above 0.
         ShapeError: when called, the axis is not as long as the new ones together.
 
     >>> import tinygrad_cnn as tc
@@ -68,7 +70,10 @@ class Unflatten(Module):
 
     def __init__(self, dim: int, unflattened_size: Shape) -> None:
         super().__init__()
-        self.dim, self.unflattened_size = dim, tuple(unflattened_size)
+        if not isinstance(unflattened_size, (tuple, list)):
+            raise ArgumentError(f"Unflatten: unflattened_size={unflattened_size!r}, expected axes")
+        lengths = (whole("Unflatten", "unflattened_size", n) for n in unflattened_size)
+        self.dim, self.unflattened_size = dim, tuple(lengths)
 
     def forward(self, x: TensorLike) -> Tensor:
         """(N, C*H*W) to (N, C, H, W)."""

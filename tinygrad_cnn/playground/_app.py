@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import traceback
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
 _POLL = 0.05  # seconds; looks come five times a second
+_RETRY = 1000  # milliseconds until a page comes back whose stream has ended
 _LARGEST_BODY = 64 * 2**10
 _TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
 
@@ -64,18 +66,24 @@ class _Handlers:
         return Response(content, media_type=_TYPES[name.rpartition(".")[2]])
 
     async def events(self, request: Request) -> Response:
-        """Server-sent events: each part of the board when it has changed, at first all."""
+        """Server-sent events: each part of the board when it has changed, at first all.
+
+        Their id is the version of the board, which a browser tells when it comes back.
+        """
         from starlette.responses import StreamingResponse
 
-        return StreamingResponse(self._changes(), media_type="text/event-stream")
+        seen = request.headers.get("last-event-id", "")
+        version = int(seen) if re.fullmatch("[0-9]{1,18}", seen) else 0
+        return StreamingResponse(self._changes(version), media_type="text/event-stream")
 
-    async def _changes(self) -> AsyncIterator[str]:
-        version = 0
-        with self._session.board.reading():
-            while not self._stopping():
+    async def _changes(self, version: int) -> AsyncIterator[str]:
+        yield f"retry: {_RETRY}\n\n"
+        with self._session.board.reading() as may_go_on:
+            while may_go_on() and not self._stopping():
                 version, parts = self._session.board.since(version)
-                for name, text in parts.items():
-                    yield f"event: {name}\ndata: {text}\n\n"
+                events = [f"event: {name}\ndata: {text}\n" for name, text in parts.items()]
+                if events:
+                    yield "\n".join(events) + f"id: {version}\n\n"
                 await asyncio.sleep(_POLL)
 
     async def command(self, request: Request) -> Response:
@@ -95,8 +103,8 @@ class _Handlers:
                 return JSONResponse({"error": f"more than {_LARGEST_BODY} bytes"}, 413)
         try:
             arguments = _object(bytes(body))
-            await self._done(self._session.send(**arguments))
-        except Exception as error:  # of the user's model, for example
+            await self._done(self._session.send(arguments.pop("command"), **arguments))
+        except (Exception, SystemExit, KeyboardInterrupt) as error:  # of the user's model, too
             if not isinstance(error, TinygradCnnError):
                 traceback.print_exception(error)
             return JSONResponse(_refusal(error))
@@ -106,7 +114,10 @@ class _Handlers:
         """The weights, for the browser to save."""
         from starlette.responses import Response
 
-        content = await self._done(self._session.weights())
+        try:
+            content = await self._done(self._session.weights())
+        except GraphError as error:
+            return Response(str(error), 503)
         name = {"content-disposition": 'attachment; filename="weights.npz"'}
         return Response(content, media_type="application/octet-stream", headers=name)
 
@@ -139,7 +150,7 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
 
 
-def _refusal(error: Exception) -> dict[str, Any]:
+def _refusal(error: BaseException) -> dict[str, Any]:
     """An error for the page; of a pattern also the place."""
     if isinstance(error, PatternError):
         return {"error": error.message, "position": error.position, "length": error.length}

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from ..draw._html.page import _jsonable
+
+_MOST_READERS = 3  # a browser has six connections to a server, for all of its tabs
 
 
 class Board:
@@ -22,7 +24,7 @@ class Board:
         self._lock = threading.Lock()
         self._parts: dict[str, tuple[int, str]] = {}
         self._version = 0
-        self._readers = 0
+        self._readers: list[object] = []
 
     def post(self, part: str, value: Any) -> None:
         """Replace a part by what JSON can say; see ``page`` for NaN."""
@@ -38,17 +40,22 @@ class Board:
             return self._version, {name: self._parts[name][1] for _, name in newer}
 
     @contextmanager
-    def reading(self) -> Iterator[None]:
-        """Count a reader for the time of the block."""
+    def reading(self) -> Iterator[Callable[[], bool]]:
+        """Count a reader for the time of the block.
+
+        It gets a function that says whether it may go on: of many, the latest few may. The others
+        end and come back, so that they take turns.
+        """
+        reader = object()
         with self._lock:
-            self._readers += 1
+            self._readers.append(reader)
         try:
-            yield
+            yield lambda: reader in self._readers[-_MOST_READERS:]
         finally:
             with self._lock:
-                self._readers -= 1
+                self._readers.remove(reader)
 
     @property
     def readers(self) -> int:
         """How many read now."""
-        return self._readers
+        return len(self._readers)

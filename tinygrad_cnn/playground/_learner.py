@@ -188,6 +188,8 @@ class Learner:
         Raises:
             ArgumentError: there is no such setting, or the value is outside of its range.
         """
+        if not isinstance(name, str):
+            raise ArgumentError(f"{name!r:.40} can't be set here")
         if name == "optimizer":
             self.optimizer = self._step.optimizer = self._chosen(value)
         elif name == "batch_size" and self.batch_size is not None:

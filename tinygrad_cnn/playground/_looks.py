@@ -53,9 +53,13 @@ def filters(model: nn.Module, shape: Shape) -> dict[str, Any] | None:
 
 
 def columns(model: nn.Module, image: Array) -> list[dict[str, Any]]:
-    """What each layer makes of one image (C, H, W): some maps, or a strip of units."""
+    """What each layer makes of one image (C, H, W): some maps, or a strip of units.
+
+    Nothing of a model that returns more than an array.
+    """
     with untouched(model):
-        found = columns_of(model(variable_image("play", model, image)))
+        output = model(variable_image("play", model, image))
+        found = columns_of(output) if isinstance(output, Tensor) else []
     return [
         {
             "heading": column.heading,
@@ -72,12 +76,12 @@ def columns(model: nn.Module, image: Array) -> list[dict[str, Any]]:
 def predictions(
     model: nn.Module, inputs: Array, classes: Sequence[str], best: int = _BEST
 ) -> list[list[tuple[str, float]]] | None:
-    """For each input its likeliest classes with their probabilities; None without classes."""
+    """For each input its likeliest classes with their probabilities; None without scores."""
     with untouched(model), no_grad(), np.errstate(all="ignore"):
-        scores = raw(model(Tensor(inputs.astype(dtype_of(model), copy=False))))
-        if np.ndim(scores) != 2:
+        scores = model(Tensor(inputs.astype(dtype_of(model), copy=False)))
+        if not isinstance(scores, Tensor) or scores.ndim != 2:
             return None
-        shares = softmax(np.asarray(scores, np.float64))
+        shares = softmax(np.asarray(raw(scores), np.float64))
     names = [*classes, *map(str, range(len(classes), shares.shape[1]))]
     order = np.argsort(-shares, axis=1, kind="stable")[:, :best]
     return [

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from .. import models, nn
 from ..errors import ArgumentError
-from ..models.pattern import from_pattern
-from ..models.pattern._parser import read
-from ..models.pattern._plan import Planner, Settings, Step
-from ..models.pattern._sizes import FILTERS, HIDDEN
+from ..models.pattern import Plan, from_pattern, plan
 from ..typing import Shape
 
 DEFAULT_PATTERN = "INPUT -> [CONV3-16 -> RELU -> POOL]*2 -> FC-64 -> RELU -> FC"
@@ -37,7 +33,12 @@ class Cost(NamedTuple):
     multiply_adds: int
 
     def memory(self, batch: int) -> int:
-        """Bytes, about, of a training step."""
+        """Bytes, about, of a training step: a bound that is there before the network is.
+
+        ``models.training_memory`` would build and run it. Of each parameter there are up to eight
+        numbers: itself, its first value, its gradient, those before the batch, the state and the
+        buffers of an optimiser.
+        """
         return _FLOAT * (8 * self.parameters + batch * (2 * self.activations + 2 * self.columns))
 
     def check(self, batch: int) -> None:
@@ -84,9 +85,7 @@ def from_text(pattern: str, shape: Shape, classes: int, batch: int) -> Network:
     """
     if not isinstance(pattern, str) or len(pattern) > _LONGEST_PATTERN:
         raise ArgumentError(f"a pattern is a text of up to {_LONGEST_PATTERN:,} characters")
-    _, *layers = read(pattern, {})
-    steps = Planner(pattern, shape, Settings(classes, FILTERS, HIDDEN, None)).plan(layers)
-    cost = _cost(steps)
+    cost = _planned(plan(pattern, shape, classes))
     cost.check(batch)
     model = from_pattern(pattern, shape, classes)
     settings = f"    {pattern!r},\n    input={shape}, classes={classes},\n"
@@ -94,16 +93,16 @@ def from_text(pattern: str, shape: Shape, classes: int, batch: int) -> Network:
     return Network(model, "layer pattern", code, cost, model.notes)
 
 
-def _cost(steps: Iterable[Step]) -> Cost:
-    activations = columns = work = parameters = 0
-    for step in steps:
-        parameters += step.parameters
+def _planned(found: Plan) -> Cost:
+    """The cost of a model that is not built yet."""
+    activations = columns = work = 0
+    for step in found.steps:
         activations += math.prod(step.after)
         places = math.prod(step.after[1:])  # 1 behind a linear layer
         if step.sliding:
             columns += math.prod((step.before[0], *step.sliding.window.kernel, places))
         work += step.parameters * places
-    return Cost(parameters, activations, columns, work)
+    return Cost(found.parameters, activations, columns, work)
 
 
 def architecture(name: str, shape: Shape, classes: int, batch: int) -> Network:

@@ -32,8 +32,7 @@ from ._drawing import Frame, frame_of
 
 BATCH = 32
 _JUDGED_BY = 1000  # examples of the validation data, at most
-_JUDGED_IN = 2.0  # seconds, about
-_BATCH_JUDGED = 100
+_JUDGED_IN = 1.0  # seconds, about
 
 
 class Examples(NamedTuple):
@@ -79,7 +78,7 @@ class Source:
         """
         if not isinstance(self.validation, DataLoader):
             return None if self.validation is None else First(self.validation)
-        return First(_reloaded(self.validation, _BATCH_JUDGED, shuffle=True))
+        return First(_reloaded(self.validation, self.validation.batch_size, shuffle=True))
 
     def examples(self, count: int, seed: int) -> Examples:
         """Some examples to look at, of the validation data if there are any."""
@@ -205,7 +204,7 @@ def load(name: str, root: Path | None) -> Source:
     return Source(
         _KNOWN[name].title,
         DataLoader(learn, BATCH, shuffle=True, transform=normalize, seed=0),
-        DataLoader(judge, _BATCH_JUDGED, transform=normalize, seed=0),
+        DataLoader(judge, BATCH, transform=normalize, seed=0),
         learn.classes,
     )
 

@@ -77,6 +77,7 @@ class View:
     def model(self, choice: dict[str, Any]) -> None:
         """What was built, for what choice on the page."""
         model, source, frame = self._learner.model, self._source, self._source.frame
+        code = self._network.code
         try:
             rows = models.summary(model, self._examples.inputs[:1]).rows
         except TinygradCnnError:  # a summary knows layers that return one array
@@ -85,7 +86,7 @@ class View:
             "choice": choice,
             "title": self._network.title,
             "data": source.title,
-            "code": self._network.code,
+            "code": code and f"tc.manual_seed({choice['seed']})\n{code}",
             "notes": self._network.notes,
             "parameters": sum(p.size for p in model.parameters()),
             "rows": [(row.name, row.type, row.output_shape[1:], row.parameters) for row in rows],

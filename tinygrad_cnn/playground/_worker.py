@@ -75,11 +75,11 @@ class Worker:
     def _run(self) -> None:
         more = False
         while not self._closing.is_set():
-            try:
+            call = None
+            with contextlib.suppress(queue.Empty):
                 call = self._calls.get(block=not more)
-            except queue.Empty:
-                more = self._work()
-                continue
             if call is not None:
                 call.carry_out()
-            more = True  # the call may have made work
+                more = True  # the call may have made work
+            elif not self._closing.is_set():  # outside of the except: its errors are no others'
+                more = self._work()

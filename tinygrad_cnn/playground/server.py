@@ -76,8 +76,10 @@ class Playground:
     def close(self) -> None:
         """End server and session; the model keeps what it has learned. Again does nothing."""
         self._server.should_exit = True
-        self._thread.join()
-        self.session.close()
+        try:
+            self._thread.join()
+        finally:  # also if Ctrl-C comes twice
+            self.session.close()
 
     def __enter__(self) -> Playground:
         return self
@@ -125,7 +127,8 @@ def play(
             ``TINYGRAD_CNN_DATA``; the page offers those that are there.
         host: "127.0.0.1" or "::1": the page is for this machine alone.
         port: by default a free one.
-        open_browser: whether the page is opened, too.
+        open_browser: whether the page is opened, too; other users of the machine may then find its
+            address in the list of processes.
         block: whether to wait until Ctrl-C, and then end it.
 
     Returns:
@@ -150,8 +153,7 @@ def play(
     if open_browser:
         webbrowser.open(playground.url)
     if block:
-        with playground:
-            _wait(playground)
+        _wait(playground)
     return playground
 
 
@@ -164,10 +166,11 @@ def _served(session: Session, host: str, port: int) -> Playground:
 
 
 def _wait(playground: Playground) -> None:
-    """Say where it is, and return at Ctrl-C."""
+    """Say where it is, and close it at Ctrl-C; another one does not wait for the batch."""
     print(f"The playground is at\n  {playground.url}\nCtrl-C ends it.", flush=True)
     try:
-        playground.wait()
+        with playground:
+            playground.wait()
     except KeyboardInterrupt:
         print("\nThe playground is closed.", flush=True)
 

@@ -7,8 +7,9 @@ import inspect
 import io
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -99,7 +100,7 @@ class Session:
             self.close()
             raise
 
-    def send(self, command: str, **arguments: Any) -> Future[None]:
+    def send(self, command: str, /, **arguments: Any) -> Future[None]:
         """Ask for a command; the result comes, or its error is raised, when it was carried out.
 
         Args:
@@ -128,7 +129,7 @@ class Session:
             raise ArgumentError(f"{command}: {error}") from None
         return self._worker.call(lambda: method(**arguments))
 
-    def do(self, command: str, **arguments: Any) -> None:
+    def do(self, command: str, /, **arguments: Any) -> None:
         """Carry out a command, and wait for it: see ``send``."""
         self.send(command, **arguments).result()
 
@@ -161,24 +162,34 @@ class Session:
         return self._running
 
     def _advance(self, look: bool) -> None:
-        """One batch. What goes wrong in the user's model ends the training and nothing else."""
-        try:
+        """One batch."""
+        with self._reporting():
             self.learner.step(watch=look)
             self.learner.judge(now=not self._running)
             if look:
                 self._show()
+
+    @contextmanager
+    def _reporting(self) -> Iterator[None]:
+        """What goes wrong in the user's model ends the training and nothing else."""
+        try:
+            yield
         except BaseException as error:
             self._running = False
             self._error = _told(error)
             traceback.print_exception(error)  # all of it, for who sits at the terminal
-            self._view.state(self._running, self._error)
+            self._tell()
+
+    def _tell(self) -> None:
+        """Post how it stands."""
+        self._view.state(self._running, self._error)
 
     def _show(self) -> None:
         """Post all that changes while it trains."""
         start = time.monotonic()
         self._view.curve()
         self._view.looks()
-        self._view.state(self._running, self._error)
+        self._tell()
         end = time.monotonic()
         self._look_after = end + max(_EVERY, 2 * (end - start))  # at most a third of the time
 
@@ -198,13 +209,13 @@ class Session:
 
     def _train(self) -> None:
         self._running, self._error = True, None
-        self._view.state(self._running, self._error)
+        self._tell()
 
     def _pause(self) -> None:
         if self._running:
             self._running = False
-            self.learner.judge(now=True)
-            self._show()
+            self._tell()  # before what may take a second
+            self._judge_and_show()
 
     def _step(self) -> None:
         self._running, self._error = False, None
@@ -214,12 +225,18 @@ class Session:
         self._running, self._error = False, None
         manual_seed(self._seed)  # so that dropout does the same each time
         self.learner.reset()
-        self.learner.judge(now=True)
-        self._show()
+        self._tell()
+        self._judge_and_show()
+
+    def _judge_and_show(self) -> None:
+        with self._reporting():
+            self.learner.judge(now=True)
+        with self._reporting():
+            self._show()
 
     def _set(self, name: str, value: Any) -> None:
         self.learner.set(name, value)
-        self._view.state(self._running, self._error)
+        self._tell()
 
     def _choose(self, image: int | None) -> None:
         self._view.choose(image)

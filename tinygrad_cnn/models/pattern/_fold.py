@@ -64,21 +64,20 @@ def _repeated(
 ) -> Iterator[tuple[tuple[Spellings, ...], int]]:
     """The groups that begin at ``start`` and come again at once, each with how often.
 
-    A group that is itself a repetition is left out: the shorter one comes more often.
+    Left out are groups that are repetitions of a shorter one themselves. That one comes more
+    often, and what its layers may have to say in addition, such as ``-32``, is shorter than
+    writing them twice.
     """
+    reach: dict[int, int] = {}  # length of a group -> where its last copy ends
     for length in range(1, (len(layers) - start) // 2 + 1):
         group = layers[start : start + length]
-        for count in range(2, (len(layers) - start) // length + 1):
-            end = start + count * length
+        covered = max((end for size, end in reach.items() if length % size == 0), default=start)
+        for end in range(start + 2 * length, len(layers) + 1, length):
             copy = layers[end - length : end]
             if copy != group:
                 group = tuple(a & b for a, b in zip(group, copy, strict=True))
             if not all(group):
                 break
-            if not _repeats(group):
-                yield group, count
-
-
-def _repeats(group: tuple[Spellings, ...]) -> bool:
-    n = len(group)
-    return any(n % i == 0 and group == group[:i] * (n // i) for i in range(1, n // 2 + 1))
+            reach[length] = end
+            if end > covered:
+                yield group, (end - start) // length

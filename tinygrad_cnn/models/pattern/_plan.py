@@ -11,7 +11,7 @@ from typing import Any
 from ... import nn
 from ..._kernels.windows import Window
 from ...errors import PatternError
-from ...functional._pooling import _ceiled
+from ...functional._pooling import ceiled
 from ...typing import Shape
 from .._base import UNDRAWN
 from ._sizes import (
@@ -63,7 +63,7 @@ class Sliding:
 
     def _padded(self, size: Shape) -> Shape:
         axes = zip(size, self.window.extent, self.window.stride, self.padding, strict=True)
-        return tuple(n + p + (_ceiled(n, f, s, p, p) if self.ceil else p) for n, f, s, p in axes)
+        return tuple(n + p + (ceiled(n, f, s, p, p) if self.ceil else p) for n, f, s, p in axes)
 
 
 @dataclass(frozen=True)

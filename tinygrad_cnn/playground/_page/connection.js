@@ -24,12 +24,22 @@ class Refusal extends Error {
   }
 }
 
+const PATIENCE = 4000; // milliseconds
+
 /* Call handlers[name](value) whenever the part of this name changes; at first for every part.
-   Every event tells all of its part, so that nothing is missing after a break. */
+   Every event tells all of its part, so that nothing is missing after a break. With many tabs the
+   streams take turns: only a long break is none of these. */
 function listen(handlers, connected) {
   const source = new EventSource("events");
-  source.addEventListener("open", () => connected(true));
-  source.addEventListener("error", () => connected(false));
+  let lost = null;
+  source.addEventListener("open", () => {
+    clearTimeout(lost);
+    lost = null;
+    connected(true);
+  });
+  source.addEventListener("error", () => {
+    lost ??= setTimeout(() => connected(false), PATIENCE);
+  });
   for (const [name, handle] of Object.entries(handlers)) {
     source.addEventListener(name, (event) => handle(parsed(event.data)));
   }

@@ -51,7 +51,7 @@ async function build() {
     return false;
   } finally {
     byId("build-button").disabled = false;
-    showState(state);
+    showStatus();
   }
 }
 
@@ -143,8 +143,7 @@ function showState(value) {
   const failed = JSON.stringify(value.error) !== JSON.stringify(state.error);
   state = value;
   if (failed) showFailure(value.error);
-  setStatus(...(value.error ? ["failed", "stopped by an error"]
-    : value.running ? ["running", "training"] : ["paused", "paused"]));
+  showStatus();
   byId("train").textContent = value.running ? "Pause" : "Train";
   byId("train").setAttribute("aria-pressed", String(value.running));
   byId("steps").textContent = value.steps.toLocaleString("en");
@@ -179,6 +178,12 @@ function showSettings() {
   }
 }
 
+function showStatus() {
+  if (state.steps === undefined) return; // nothing was told yet
+  setStatus(...(state.error ? ["failed", "stopped by an error"]
+    : state.running ? ["running", "training"] : ["paused", "paused"]));
+}
+
 function setStatus(name, text) {
   byId("status").dataset.state = name;
   byId("status").textContent = text;
@@ -197,6 +202,7 @@ listen(
     state: showState,
   },
   (open) => {
-    if (!open) setStatus("lost", "no connection");
+    if (open) showStatus();
+    else setStatus("lost", "no connection");
   },
 );

@@ -73,7 +73,7 @@ function showFilters(filters) {
   const channel = shape[0] === 1 || shape[0] === 3 ? "" : ", first channel";
   byId("filters-title").replaceChildren(
     `${kind === "filters" ? "Filters" : "Templates"} `,
-    element("small", {}, `${layer}: ${count} of ${shape.join(" × ")}${shown}${channel}`),
+    element("small", {}, `${layer}: ${count} of ${shape.join("×")}${shown}${channel}`),
   );
   const across = Math.max(1, Math.floor((byId("filters").parentElement.clientWidth - 24) / (TILE.filter + GAP)));
   paintTiles(byId("filters"), tiles, Math.min(across, tiles.count), TILE.filter);
