@@ -55,6 +55,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"cli"},
     "__init__": _ANYONE | _LIBRARY | _TOOLS,
 }
+COMPOSED = ("functional", "nn", "models")  # of primitives, which alone have gradient rules
 DOCUMENTED_BY_EXAMPLE = ("ops", "functional", "nn", "optim", "data")
 
 
@@ -160,6 +161,15 @@ def test_imports_point_one_way(path: Path) -> None:
 def test_every_form_of_import_is_seen(source: str, expected: set[str]) -> None:
     found = _imports(ast.parse(source), PACKAGE / "ops" / "arithmetic.py")
     assert {one.part for one in found} == expected
+
+
+@pytest.mark.parametrize(
+    "path", _python_files(*(f"tinygrad_cnn/{part}" for part in COMPOSED)), ids=_id
+)
+def test_what_is_composed_has_no_gradient_rule_of_its_own(path: Path) -> None:
+    called = [node.func for node in ast.walk(_parse(path)) if isinstance(node, ast.Call)]
+    names = {getattr(func, "id", getattr(func, "attr", None)) for func in called}
+    assert not names & {"primitive", "Primitive"}
 
 
 def test_import_reaches_no_optional_dependency() -> None:

@@ -216,6 +216,14 @@ def test_it_is_judged_in_batches_as_large_as_the_users():
     assert set(seen) == {7, 359 % 7}
 
 
+@pytest.mark.parametrize("size", [7, 300, 2000])
+def test_it_is_judged_by_a_thousand_at_most(size):
+    images, labels = Digits("train").batch(slice(None))
+    batches = [(images[i : i + size], labels[i : i + size]) for i in range(0, len(labels), size)]
+    with Session(Linear(), Digits("test"), validation=batches) as session:
+        assert board(session, "state")["judged_by"] == 1000
+
+
 def test_normalisation_over_more_channels_than_there_are_costs_no_more():
     x = tc.rand(2, 3, 8, 8)
     tracemalloc.start()

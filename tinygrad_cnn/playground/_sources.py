@@ -129,8 +129,9 @@ class First:
             self.batches.epoch = 0  # the order, too
         self.count, end = 0, time.monotonic() + _JUDGED_IN
         for inputs, targets in self.batches:
-            self.count += len(targets)
-            yield inputs, targets
+            left = _JUDGED_BY - self.count
+            self.count += min(len(targets), left)
+            yield inputs[:left], targets[:left]
             if self.count >= _JUDGED_BY or time.monotonic() > end:
                 return
 
