@@ -32,8 +32,9 @@ lint: $(VENV)/installed-$(EXTRAS)
 smoke: $(VENV)/installed-$(EXTRAS)
 	$(BIN)/pytest -m slow tests/test_clean_clone.py
 
+# A process for each core, with one thread for matrix products: more would get in each other's way.
 unit: $(VENV)/installed-$(EXTRAS)
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile
 
 slow: $(VENV)/installed-$(EXTRAS)
 	$(BIN)/pytest -m slow

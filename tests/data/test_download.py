@@ -20,8 +20,8 @@ import pytest
 from tinygrad_cnn.data import CIFAR10, MNIST, cifar
 from tinygrad_cnn.errors import DataError, MissingExtraError
 
-IMAGES = gzip.compress(bytes([0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 1, 50, 60]))
-LABELS = gzip.compress(bytes([0, 0, 8, 1, 0, 0, 0, 2, 3, 4]))
+IMAGES = gzip.compress(bytes([0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 1, 50, 60]), mtime=0)
+LABELS = gzip.compress(bytes([0, 0, 8, 1, 0, 0, 0, 2, 3, 4]), mtime=0)
 RECORD = bytes([5]) + bytes(3072)
 
 

@@ -152,7 +152,7 @@ def test_text_is_escaped_everywhere() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [n for table in (symbols.GREEK, symbols.UPRIGHT, symbols.BINARY, symbols.RELATIONS, symbols.DELIMITERS, symbols.LARGE, symbols.INTEGRALS, symbols.LIMITS, symbols.FUNCTIONS, symbols.SPACES) for n in table]
+    "name", [n for table in (symbols.GREEK, symbols.UPRIGHT, symbols.BINARY, symbols.RELATIONS, symbols.DELIMITERS, symbols.LARGE, symbols.INTEGRALS, symbols.LIMITS, symbols.FUNCTIONS, symbols.SPACES) for n in sorted(table)]
 )  # fmt: skip
 def test_every_command_is_one_element(name: str) -> None:
     tree = _tree(rf"\{name}")
