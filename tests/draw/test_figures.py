@@ -267,6 +267,19 @@ def test_bars_are_the_best_scores(digits_net, digit):
     assert [text.get_text() for text in axes.texts] == [f"{100 * p:.1f} %" for p in probabilities]
 
 
+def test_newer_layers_are_columns_too(digit):
+    layers = [
+        nn.Conv2d(1, 4, 3, padding="same"), nn.LocalResponseNorm(3), nn.SiLU(), nn.LPPool2d(2, 2),
+        nn.ConvTranspose2d(4, 2, 2, 2), nn.GroupNorm(2, 2), nn.Softplus(), nn.AdaptiveMaxPool2d(3),
+        nn.LocallyConnected2d(2, 4, 3, 2), nn.Maxout(2), nn.Hardtanh(), nn.Flatten(),
+        nn.Linear(8, 3),
+    ]  # fmt: skip
+    assert headings(activations(nn.Sequential(*layers), digit)) == [
+        "CONV", "NORM", "SILU", "POOL", "DECONV", "NORM", "SOFTPL", "POOL", "LOCAL", "MAXOUT",
+        "TANH", "FC",
+    ]  # fmt: skip
+
+
 def test_layers_are_chosen_by_name_or_heading(digits_net, digit):
     assert headings(activations(digits_net, digit, layers=["conv2", "fc2"])) == ["CONV", "FC"]
     assert headings(activations(digits_net, digit, layers=["POOL"])) == ["POOL", "POOL"]

@@ -38,16 +38,23 @@ if TYPE_CHECKING:
 __all__ = ["activations"]
 
 _HEADINGS = {
-    "conv2d": "CONV",
-    "linear": "FC",
-    "max_pool2d": "POOL",
-    "avg_pool2d": "POOL",
-    "batch_norm": "NORM",
-    "relu": "RELU",
-    "leaky_relu": "LEAKY",
-    "gelu": "GELU",
-    "tanh": "TANH",
-    "sigmoid": "SIGM",
+    function: heading
+    for heading, functions in {
+        "CONV": "conv2d",
+        "DECONV": "conv_transpose2d",
+        "LOCAL": "locally_connected2d",
+        "FC": "linear",
+        "POOL": "max_pool2d avg_pool2d lp_pool2d adaptive_max_pool2d adaptive_avg_pool2d",
+        "UNPOOL": "max_unpool2d",
+        "NORM": "batch_norm layer_norm group_norm instance_norm local_response_norm",
+        "RELU": "relu relu6",
+        "LEAKY": "leaky_relu prelu",
+        "TANH": "tanh hardtanh",
+        "SIGM": "sigmoid hardsigmoid",
+        **{name.upper(): name for name in ("elu", "gelu", "maxout", "mish", "selu", "silu")},
+        "SOFTPL": "softplus",
+    }.items()
+    for function in functions.split()
 }
 _BEST = 5  # classes with a bar
 # Lengths in the picture, whose unit is the side of a map, and that unit in inches.
