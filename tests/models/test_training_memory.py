@@ -102,19 +102,19 @@ def test_a_large_batch_is_not_computed() -> None:
 
 
 def test_parts_that_can_be_counted_by_hand() -> None:
-    """A linear layer on 5 numbers: 15 weights, 3 biases."""
-    net = nn.Sequential(nn.Linear(5, 3), nn.ReLU(), nn.Linear(3, 3))
-    found = models.training_memory(net, (2, 5), "adam")
-    weights = 4 * (15 + 3 + 9 + 3)
-    assert (found.inputs, found.parameters) == (4 * 10, weights)
+    """A linear layer on 50 numbers: 150 weights, 3 biases."""
+    net = nn.Sequential(nn.Linear(50, 3), nn.ReLU(), nn.Linear(3, 3))
+    found = models.training_memory(net, (2, 50), "adam")
+    weights = 4 * (150 + 3 + 9 + 3)
+    assert (found.inputs, found.parameters) == (4 * 100, weights)
     assert found.optimizer_state == 2 * weights
-    assert found.scratch == 2 * 4 * (15 + 3 + 9)  # both biases have one shape
-    assert found.notes == 2 * 4 * (10 + 6 + 6) + 3 * weights + 4 * 10
-    assert found.moment == "the end of backward"  # all gradients twice, found and kept
-    assert (found.activations, found.parameter_gradients) == (0, 2 * weights)
+    assert found.scratch == 2 * 4 * (150 + 3 + 9)  # both biases have one shape
+    assert found.notes == 2 * 4 * (100 + 6 + 6) + 3 * weights + 4 * 100
+    assert found.moment == "the end of backward"  # the largest gradient twice, found and kept
+    assert (found.activations, found.parameter_gradients) == (0, weights + 4 * 150)
     states = {"sgd": 0, "momentum": 1, "adagrad": 1, "rmsprop": 1, "adadelta": 2, "adamw": 2}
     for optimizer, copies in states.items():
-        found = models.training_memory(net, (2, 5), optimizer)
+        found = models.training_memory(net, (2, 50), optimizer)
         assert found.optimizer_state == copies * weights
 
 

@@ -253,8 +253,8 @@ def backward(
             create_graph=create_graph,
             retain_graph=create_graph if retain_graph is None else retain_graph,
         )
-        for node, g in found.items():
-            _accumulate(node, g)
+        while found:  # each is copied and let go of before the next
+            _accumulate(*found.popitem())
 
 
 def _seed(output: Tensor, weight: TensorLike | None, create_graph: bool) -> Any:

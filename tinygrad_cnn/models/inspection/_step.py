@@ -130,7 +130,7 @@ class _Backward:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.users = Counter(m for action in plan.actions for m in action.saved)
-        self.arrived = 0
+        self.arrived = self.largest = 0  # gradients of variables: together, and the largest
         self._memory: list[int] = []  # the sizes of the gradients' memory, by number
         self.waiting: dict[int, _Gradient] = {}
 
@@ -164,6 +164,7 @@ class _Backward:
         for parent, gradient in passed:
             if parent < 0:
                 self.arrived += gradient.nbytes
+                self.largest = max(self.largest, gradient.nbytes)
             elif parent in self.waiting:
                 self.waiting[parent] = self.new(gradient.nbytes)  # the sum of both
             else:
@@ -191,6 +192,6 @@ def largest_moment(plan: Plan) -> Moment:
     for output in plan.outputs:
         walk.waiting[output] = walk.new(int(plan.sizes[plan.actions[output].result]))
     moments = [walk.through(number) for number in reversed(range(len(plan.actions)))]
-    # Every gradient is copied into the parameter's own before the first ones are let go of.
-    end = Moment("the end of backward", 0, 0, 0, 2 * walk.arrived)
+    # Each gradient is copied into the parameter's own before it is let go of.
+    end = Moment("the end of backward", 0, 0, 0, walk.arrived + walk.largest)
     return max((end, *filter(None, moments)), key=lambda moment: moment.total)
