@@ -1,0 +1,212 @@
+"""The reference networks, each written once for every engine that has PyTorch's names.
+
+``build(nn)`` takes the module ``nn`` of an engine, so that what is compared is one definition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from _measure import seconds
+
+CLASSES = 10
+SGD = {"lr": 0.01, "momentum": 0.9}
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class Net(NamedTuple):
+    """A network and the images that it takes."""
+
+    build: Callable[[Any], Any]
+    image: tuple[int, int, int]
+
+
+def convnetjs_mnist(nn: Any) -> Any:
+    """ConvNetJS's demonstration on MNIST (Karpathy 2014)."""
+    return nn.Sequential(
+        nn.Conv2d(1, 8, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(8, 16, 5, padding=2), nn.ReLU(), nn.MaxPool2d(3),
+        nn.Flatten(), nn.Linear(256, CLASSES),
+    )  # fmt: skip
+
+
+def lenet5(nn: Any) -> Any:
+    """LeNet-5 with ReLU and max-pooling (LeCun et al. 1998)."""
+    return nn.Sequential(
+        nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(),
+        nn.Linear(84, CLASSES),
+    )  # fmt: skip
+
+
+def keras_mnist(nn: Any) -> Any:
+    """The ConvNet of Keras's MNIST example, without its dropout."""
+    return nn.Sequential(
+        nn.Conv2d(1, 32, 3), nn.ReLU(), nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(9216, 128), nn.ReLU(), nn.Linear(128, CLASSES),
+    )  # fmt: skip
+
+
+def convnetjs_cifar(nn: Any) -> Any:
+    """ConvNetJS's demonstration on CIFAR-10."""
+    return nn.Sequential(
+        nn.Conv2d(3, 16, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(16, 20, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(20, 20, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(320, CLASSES),
+    )  # fmt: skip
+
+
+def small_vgg(nn: Any) -> Any:
+    """Five 3x3 convolutions in three stages, as VGG has them."""
+    return nn.Sequential(
+        nn.Conv2d(3, 64, 3, padding=1), nn.ReLU(), nn.Conv2d(64, 64, 3, padding=1), nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(64, 128, 3, padding=1), nn.ReLU(), nn.Conv2d(128, 128, 3, padding=1), nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(128, 256, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(4096, 256), nn.ReLU(), nn.Linear(256, CLASSES),
+    )  # fmt: skip
+
+
+def resnet20(nn: Any) -> Any:
+    """The ResNet-20 of He et al. (2015) for CIFAR-10, with projections (option B)."""
+
+    class Block(nn.Module):  # type: ignore[misc]
+        """Two convolutions and a shortcut."""
+
+        def __init__(self, inside: int, outside: int, stride: int) -> None:
+            super().__init__()
+            self.conv1 = nn.Conv2d(inside, outside, 3, stride, padding=1, bias=False)
+            self.bn1 = nn.BatchNorm2d(outside)
+            self.conv2 = nn.Conv2d(outside, outside, 3, padding=1, bias=False)
+            self.bn2 = nn.BatchNorm2d(outside)
+            self.relu = nn.ReLU()
+            self.shortcut = nn.Sequential()
+            if stride > 1:
+                self.shortcut = nn.Sequential(
+                    nn.Conv2d(inside, outside, 1, stride, bias=False), nn.BatchNorm2d(outside)
+                )
+
+        def forward(self, x: Any) -> Any:
+            """The sum of what two convolutions add and the shortcut."""
+            y = self.relu(self.bn1(self.conv1(x)))
+            return self.relu(self.bn2(self.conv2(y)) + self.shortcut(x))
+
+    stages = [(16, 16, 1), (16, 32, 2), (32, 64, 2)]
+    blocks = [
+        Block(inside if first else outside, outside, stride if first else 1)
+        for inside, outside, stride in stages
+        for first in (True, False, False)
+    ]
+    return nn.Sequential(
+        nn.Conv2d(3, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU(), *blocks,
+        nn.AvgPool2d(8), nn.Flatten(), nn.Linear(64, CLASSES),
+    )  # fmt: skip
+
+
+NETS = {
+    "ConvNetJS MNIST": Net(convnetjs_mnist, (1, 28, 28)),
+    "LeNet-5": Net(lenet5, (1, 28, 28)),
+    "Keras MNIST": Net(keras_mnist, (1, 28, 28)),
+    "ConvNetJS CIFAR-10": Net(convnetjs_cifar, (3, 32, 32)),
+    "small VGG": Net(small_vgg, (3, 32, 32)),
+    "CIFAR ResNet-20": Net(resnet20, (3, 32, 32)),
+}
+
+
+def batch(net: str, images: int) -> tuple[Array, Array]:
+    """Images and labels: noise, so that no engine gains from zeros."""
+    generator = np.random.default_rng(1)
+    shape = (images, *NETS[net].image)
+    return generator.standard_normal(shape, dtype=np.float32), generator.integers(0, 10, images)
+
+
+def model(net: str) -> Any:
+    """The network here, from a fixed seed."""
+    import tinygrad_cnn as tc
+
+    tc.manual_seed(0)
+    return NETS[net].build(tc.nn)
+
+
+def training_gflop(net: str, images: int) -> float:
+    """Billions of operations of a step: forward, and twice as many backward."""
+    import tinygrad_cnn as tc
+
+    summary = tc.models.summary(model(net), (1, *NETS[net].image))
+    return 3e-9 * images * 2 * summary.multiply_adds
+
+
+def ours(net: str, images: int) -> Callable[[], float]:
+    """A step here, on a batch as the DataLoader delivers it."""
+    import tinygrad_cnn as tc
+    import tinygrad_cnn.functional as F
+
+    network = model(net)
+    optimizer = tc.optim.SGD(network.parameters(), **SGD)
+    [(x, y)] = tc.data.DataLoader(batch(net, images), batch_size=images)
+
+    def step() -> float:
+        loss = F.cross_entropy(network(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return float(loss.item())
+
+    return step
+
+
+def pytorch(net: str, images: int, channels_last: bool) -> Callable[[], float]:
+    """A step of PyTorch from the same weights, with contiguous or channels-last images."""
+    import torch
+    from torch.nn import functional as F
+
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    network = NETS[net].build(torch.nn)
+    state = {name: torch.from_numpy(np.array(v)) for name, v in model(net).state_dict().items()}
+    network.load_state_dict(state)
+    network = network.to(memory_format=layout)
+    optimizer = torch.optim.SGD(network.parameters(), **SGD)
+    x, y = map(torch.from_numpy, batch(net, images))
+    x = x.contiguous(memory_format=layout)
+
+    def step() -> float:
+        loss = F.cross_entropy(network(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return float(loss.item())
+
+    return step
+
+
+ENGINES: dict[str, Callable[[str, int], Callable[[], float]]] = {
+    "tinygrad_cnn": ours,
+    "PyTorch": lambda net, images: pytorch(net, images, channels_last=False),
+    "PyTorch channels_last": lambda net, images: pytorch(net, images, channels_last=True),
+}
+
+
+@cache
+def step_of(engine: str, net: str, images: int) -> Callable[[], float]:
+    """The step of an engine; the network lives on from call to call."""
+    return ENGINES[engine](net, images)
+
+
+def losses(engine: str, net: str, images: int, steps: int) -> list[float]:
+    """The losses of the next steps."""
+    step = step_of(engine, net, images)
+    return [step() for _ in range(steps)]
+
+
+def turn(engine: str, net: str, images: int, about: float) -> float:
+    """The seconds of a step: the median of as many as take ``about`` seconds, three at least."""
+    step = step_of(engine, net, images)
+    once = seconds(step)
+    return seconds(step, max(3, min(20, int(about / once))), untimed=1)
