@@ -8,19 +8,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .._core.primitive import apply
 from .._core.tensor import Tensor, as_tensor
+from .._kernels import windows as kernels
 from .._kernels.windows import Window
 from ..errors import ArgumentError, DtypeError, ShapeError
-from ..ops import (
-    current_conventions,
-    gather_windows,
-    im2col,
-    max,
-    pool_switches,
-    reshape,
-    transpose,
-)
-from ..ops.windows import check_fits, per_axis
+from ..ops import current_conventions, max, reshape, transpose
+from ..ops.windows import check_fits, gather_windows_p, geometry, im2col_p
 from ..typing import Array, IntTuple, Shape, TensorLike
 from ._sliding import Fit, Padding, Widths, fitted, numbers, padded, widths
 
@@ -109,11 +103,8 @@ def layout(
     """
     fit = fit_rule(ceil_mode, fit, name)
     size = x.shape[2:]
-    window = Window(
-        per_axis(kernel_size, f"{name}: kernel_size", len(size)),
-        per_axis(kernel_size if stride is None else stride, f"{name}: stride", len(size)),
-        per_axis(dilation, f"{name}: dilation", len(size)),
-    )
+    stride = kernel_size if stride is None else stride
+    window = geometry(kernel_size, stride, dilation, len(size), name)
     extent = window.extent
     around = widths(size, extent, window.stride, padding, name)
     if too_wide(around, window.kernel):
@@ -145,7 +136,7 @@ def windows_of(x: Tensor, placed: Layout, name: str, value: float = 0.0) -> Tens
     x = padded(x, placed.padding, "zeros", name, value)
     n, c, *size = x.shape
     window = placed.window
-    columns = im2col(x, *window)  # (C*FH*FW, OH*OW*N)
+    columns = apply(im2col_p, x, window=window)  # (C*FH*FW, OH*OW*N)
     parts = reshape(columns, (c, window.places, *window.output_size(tuple(size)), n))
     return transpose(parts, (parts.ndim - 1, *range(parts.ndim - 1)))
 
@@ -154,12 +145,12 @@ def largest(x: Tensor, placed: Layout, name: str) -> tuple[Tensor, Array]:
     """The largest element of every window, and its place there, counted row-major."""
     lowest = lowest_of(x)
     images, window = padded(x, placed.padding, "zeros", name, lowest), placed.window
-    switches = pool_switches(images, *window)
+    switches = kernels.switches(images.data, window=window)
     if images is not x and np.any(x.data == lowest):
         switches = _without_padding(switches, placed)
     if current_conventions().ties == "split":
         return max(windows_of(x, placed, name, lowest), axis=2), switches
-    return gather_windows(images, switches, *window), switches
+    return apply(gather_windows_p, images, window=window, switches=switches), switches
 
 
 def lowest_of(x: Tensor) -> float:

@@ -11,7 +11,7 @@ from .._core.tensor import Tensor
 from .._kernels.windows import Window
 from ..errors import ArgumentError, ShapeError
 from ..ops import broadcast_to, concatenate, crop, flip, pad
-from ..ops.windows import per_axis, window_of
+from ..ops.windows import check_fits, geometry
 from ..typing import IntTuple, Shape
 
 Fit: TypeAlias = Literal["floor", "exact", "pad", "crop"]
@@ -201,9 +201,9 @@ def slide(
         ArgumentError: another mode or fit.
         ShapeError: a setting is too small, or the window does not fit.
     """
-    axes, size = len(kernel), x.shape[2:]
-    steps = per_axis(stride, f"{name}: stride", axes)
-    extent = Window(kernel, steps, per_axis(dilation, f"{name}: dilation", axes)).extent
-    around = widths(size, extent, steps, padding, name)
-    x = padded(x, fitted(size, extent, steps, around, fit, name), mode, name)
-    return x, window_of(x.shape, kernel, steps, dilation, name)
+    window, size = geometry(kernel, stride, dilation, len(kernel), name), x.shape[2:]
+    extent = window.extent
+    around = widths(size, extent, window.stride, padding, name)
+    x = padded(x, fitted(size, extent, window.stride, around, fit, name), mode, name)
+    check_fits(window, x.shape[2:], name)
+    return x, window

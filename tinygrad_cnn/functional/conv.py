@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 
 from .._core.context import composition
+from .._core.primitive import apply
 from .._core.tensor import Tensor, as_tensor
 from ..errors import ShapeError
 from ..ops import flip as mirrored
-from ..ops import im2col, matmul, moveaxis, reshape
+from ..ops import matmul, moveaxis, reshape
+from ..ops.windows import im2col_p
 from ..typing import IntTuple, TensorLike
 from ._operands import SPACE, check_axes, check_bias, check_channels, check_groups
 from ._sliding import Fit, Padding, PaddingMode, slide
@@ -173,7 +175,7 @@ def _convolution(
     if flip:
         weight = mirrored(weight, tuple(range(2, axes + 2)))
     n, size = x.shape[0], window.output_size(x.shape[2:])
-    x_col = im2col(x, window.kernel, window.stride, window.dilation)  # (C*FH*FW, OH*OW*N)
+    x_col = apply(im2col_p, x, window=window)  # (C*FH*FW, OH*OW*N)
     del x  # inference need not keep the padded copy, nor the columns below
     if groups == 1:
         w_row = reshape(weight, (k, c * window.places))

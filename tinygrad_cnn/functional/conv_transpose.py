@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 
 from .._core.context import composition
+from .._core.primitive import apply
 from .._core.tensor import Tensor, as_tensor
 from .._kernels.windows import Window
 from ..errors import ShapeError
-from ..ops import col2im, matmul, moveaxis, reshape, swapaxes
-from ..ops.windows import per_axis
+from ..ops import matmul, moveaxis, reshape, swapaxes
+from ..ops.windows import col2im_p, geometry, per_axis
 from ..typing import IntTuple, TensorLike
 from ._operands import SPACE, check_axes, check_bias, check_channels, check_groups
 from ._sliding import padded
@@ -132,11 +133,7 @@ def _transposed(
     check_channels(name, x, weight, c)
     check_groups(name, groups, c, "channels")
     check_bias(name, bias, weight, (k * groups,))
-    window = Window(
-        tuple(kernel),
-        per_axis(stride, f"{name}: stride", axes),
-        per_axis(dilation, f"{name}: dilation", axes),
-    )
+    window = geometry(tuple(kernel), stride, dilation, axes, name)
     n, _, *size = x.shape
     covered = tuple(
         (n - 1) * s + f for n, s, f in zip(size, window.stride, window.extent, strict=True)
@@ -148,7 +145,7 @@ def _transposed(
     columns = matmul(swapaxes(w_row, -1, -2), x_row)  # (K*FH*FW, H*W*N)
     if split:
         columns = reshape(columns, (groups * k * window.places, math.prod(size) * n))
-    out = col2im(columns, (n, k * groups, *covered), *window)
+    out = apply(col2im_p, columns, window=window, shape=(n, k * groups, *covered))
     out = padded(out, border, "zeros", name)
     return out if bias is None else out + reshape(as_tensor(bias), (k * groups, *(1,) * axes))
 

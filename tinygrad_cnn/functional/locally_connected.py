@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 
 from .._core.context import composition
+from .._core.primitive import apply
 from .._core.tensor import Tensor, as_tensor
 from ..errors import ShapeError
-from ..ops import im2col, matmul, moveaxis, reshape, swapaxes
+from ..ops import matmul, moveaxis, reshape, swapaxes
+from ..ops.windows import im2col_p
 from ..typing import IntTuple, TensorLike
 from ._operands import SPACE, check_axes, check_bias, check_channels
 from ._sliding import Padding, slide
@@ -97,7 +99,7 @@ def _local(
         )
     check_bias(name, bias, weight, (k, *size))
     length, places = c * window.places, math.prod(size)
-    x_col = reshape(im2col(x, *window), (length, places, n))
+    x_col = reshape(apply(im2col_p, x, window=window), (length, places, n))
     w_row = reshape(weight, (k, places, length))
     out = matmul(swapaxes(w_row, 0, 1), swapaxes(x_col, 0, 1))  # (OH*OW, K, N)
     out = reshape(swapaxes(out, 0, 1), (k, *size, n))

@@ -52,11 +52,28 @@ def per_axis(value: IntTuple, name: str, axes: int = 2, least: int = 1) -> Shape
     Raises:
         ShapeError: anything else, or an integer below ``least``.
     """
+    if type(value) is int and value >= least:
+        return (value,) * axes
     each = tuple(value) if isinstance(value, (tuple, list)) else (value,) * axes
     if len(each) != axes or not all(is_whole(v, least) for v in each):
         several = "a pair" if axes == 2 else f"a tuple of {axes}"
         raise ShapeError(f"{name}={value!r}: expected an integer >= {least} or {several} of them")
     return tuple(int(v) for v in each)
+
+
+def geometry(
+    kernel_size: IntTuple, stride: IntTuple, dilation: IntTuple, axes: int, name: str
+) -> Window:
+    """A window over images with so many axes in space.
+
+    Raises:
+        ShapeError: a setting is neither a positive integer nor one for each axis.
+    """
+    return Window(
+        per_axis(kernel_size, f"{name}: kernel_size", axes),
+        per_axis(stride, f"{name}: stride", axes),
+        per_axis(dilation, f"{name}: dilation", axes),
+    )
 
 
 def window_of(
@@ -70,11 +87,7 @@ def window_of(
     axes = len(shape) - 2
     if axes < 1:
         raise ShapeError(f"{name}: expected images of shape (N, C, H, W), got {shape}")
-    window = Window(
-        per_axis(kernel_size, f"{name}: kernel_size", axes),
-        per_axis(stride, f"{name}: stride", axes),
-        per_axis(dilation, f"{name}: dilation", axes),
-    )
+    window = geometry(kernel_size, stride, dilation, axes, name)
     check_fits(window, shape[2:], name)
     return window
 
