@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any
 
 import numpy as np
 from _measure import seconds
+from _nets import Array, Step, lenet5, training, training_in_pytorch
 
 BATCH = 64
 LEARNING_RATE = 0.05
@@ -22,8 +22,6 @@ _SHAPES = {
     "fc2": (84, 120),
     "fc3": (10, 84),
 }
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def parameters() -> dict[str, Array]:
@@ -44,72 +42,26 @@ def batch() -> tuple[Array, Array]:
     return images, generator.integers(0, 10, BATCH)
 
 
-def ours() -> Callable[[], float]:
+def ours() -> Step:
     """A step of tinygrad_cnn, on a batch as its DataLoader delivers it."""
     import tinygrad_cnn as tc
-    import tinygrad_cnn.functional as F
 
     model = tc.models.LeNet5()
     model.load_state_dict(parameters())
     optimizer = tc.optim.SGD(model.parameters(), lr=LEARNING_RATE)
     [(x, y)] = tc.data.DataLoader(batch(), batch_size=BATCH)
-
-    def step() -> float:
-        loss = F.cross_entropy(model(x), y)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        return float(loss.item())
-
-    return step
+    return training(model, optimizer, tc.functional.cross_entropy, x, y)
 
 
-def pytorch(channels_last: bool) -> Callable[[], float]:
+def pytorch(channels_last: bool) -> Step:
     """A step of PyTorch, with contiguous or channels-last images and weights."""
-    import torch
-    from torch.nn import functional as F
-
-    layout = torch.channels_last if channels_last else torch.contiguous_format
-    model = pytorch_lenet()
-    state = {name: torch.from_numpy(value) for name, value in parameters().items()}
-    model.load_state_dict(dict(zip(model.state_dict(), state.values(), strict=True)))
-    model = model.to(memory_format=layout)
-    optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE)
-    images, labels = batch()
-    x = torch.from_numpy(images).contiguous(memory_format=layout)
-    y = torch.from_numpy(labels)
-
-    def step() -> float:
-        loss = F.cross_entropy(model(x), y)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        return float(loss.item())
-
-    return step
-
-
-def pytorch_lenet() -> Any:
-    """``models.LeNet5`` in PyTorch, its parameters in the same order."""
     from torch import nn
 
-    return nn.Sequential(
-        nn.Conv2d(1, 6, 5, padding=2),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Conv2d(6, 16, 5),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Flatten(),
-        nn.Linear(400, 120),
-        nn.ReLU(),
-        nn.Linear(120, 84),
-        nn.ReLU(),
-        nn.Linear(84, 10),
-    )
+    weights = parameters().values()
+    return training_in_pytorch(lenet5(nn), weights, batch(), channels_last, lr=LEARNING_RATE)
 
 
-def mygrad() -> Callable[[], float]:
+def mygrad() -> Step:
     """A step of MyGrad, its checks of memory turned off as its manual advises for speed."""
     import mygrad as mg
     from mygrad.nnet.activations import relu
@@ -138,7 +90,7 @@ def mygrad() -> Callable[[], float]:
     return step
 
 
-_ENGINES: dict[str, Callable[[], Callable[[], float]]] = {
+_ENGINES: dict[str, Callable[[], Step]] = {
     "tinygrad_cnn": ours,
     "PyTorch": lambda: pytorch(channels_last=False),
     "PyTorch channels_last": lambda: pytorch(channels_last=True),
@@ -147,7 +99,7 @@ _ENGINES: dict[str, Callable[[], Callable[[], float]]] = {
 
 
 @cache
-def step_of(engine: str) -> Callable[[], float]:
+def step_of(engine: str) -> Step:
     """The step of an engine by its name; the network lives on from call to call."""
     return _ENGINES[engine]()
 

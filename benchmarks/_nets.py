@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ CLASSES = 10
 SGD = {"lr": 0.01, "momentum": 0.9}
 
 Array = np.ndarray[Any, np.dtype[Any]]
+Step = Callable[[], float]  # of a training, which returns its loss
 
 
 class Net(NamedTuple):
@@ -143,17 +144,11 @@ def training_gflop(net: str, images: int) -> float:
     return 3e-9 * images * 2 * summary.multiply_adds
 
 
-def ours(net: str, images: int) -> Callable[[], float]:
-    """A step here, on a batch as the DataLoader delivers it."""
-    import tinygrad_cnn as tc
-    import tinygrad_cnn.functional as F
-
-    network = model(net)
-    optimizer = tc.optim.SGD(network.parameters(), **SGD)
-    [(x, y)] = tc.data.DataLoader(batch(net, images), batch_size=images)
+def training(network: Any, optimizer: Any, cross_entropy: Any, x: Any, y: Any) -> Step:
+    """A step of any engine that has PyTorch's names, as its user would write it."""
 
     def step() -> float:
-        loss = F.cross_entropy(network(x), y)
+        loss = cross_entropy(network(x), y)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -162,31 +157,46 @@ def ours(net: str, images: int) -> Callable[[], float]:
     return step
 
 
-def pytorch(net: str, images: int, channels_last: bool) -> Callable[[], float]:
-    """A step of PyTorch from the same weights, with contiguous or channels-last images."""
+def training_in_pytorch(
+    network: Any,
+    weights: Iterable[Array],
+    batch: tuple[Array, Array],
+    channels_last: bool,
+    **sgd: Any,
+) -> Step:
+    """A step of PyTorch from these weights, with contiguous or channels-last images."""
     import torch
     from torch.nn import functional as F
 
     layout = torch.channels_last if channels_last else torch.contiguous_format
-    network = NETS[net].build(torch.nn)
-    state = {name: torch.from_numpy(np.array(v)) for name, v in model(net).state_dict().items()}
-    network.load_state_dict(state)
+    values = (torch.from_numpy(np.array(value)) for value in weights)
+    network.load_state_dict(dict(zip(network.state_dict(), values, strict=True)))
     network = network.to(memory_format=layout)
-    optimizer = torch.optim.SGD(network.parameters(), **SGD)
-    x, y = map(torch.from_numpy, batch(net, images))
-    x = x.contiguous(memory_format=layout)
-
-    def step() -> float:
-        loss = F.cross_entropy(network(x), y)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        return float(loss.item())
-
-    return step
+    x, y = map(torch.from_numpy, batch)
+    optimizer = torch.optim.SGD(network.parameters(), **sgd)
+    return training(network, optimizer, F.cross_entropy, x.contiguous(memory_format=layout), y)
 
 
-ENGINES: dict[str, Callable[[str, int], Callable[[], float]]] = {
+def ours(net: str, images: int) -> Step:
+    """A step here, on a batch as the DataLoader delivers it."""
+    import tinygrad_cnn as tc
+
+    network = model(net)
+    [(x, y)] = tc.data.DataLoader(batch(net, images), batch_size=images)
+    optimizer = tc.optim.SGD(network.parameters(), **SGD)
+    return training(network, optimizer, tc.functional.cross_entropy, x, y)
+
+
+def pytorch(net: str, images: int, channels_last: bool) -> Step:
+    """A step of PyTorch from the same weights."""
+    from torch import nn
+
+    weights = model(net).state_dict().values()
+    network = NETS[net].build(nn)
+    return training_in_pytorch(network, weights, batch(net, images), channels_last, **SGD)
+
+
+ENGINES: dict[str, Callable[[str, int], Step]] = {
     "tinygrad_cnn": ours,
     "PyTorch": lambda net, images: pytorch(net, images, channels_last=False),
     "PyTorch channels_last": lambda net, images: pytorch(net, images, channels_last=True),
@@ -194,7 +204,7 @@ ENGINES: dict[str, Callable[[str, int], Callable[[], float]]] = {
 
 
 @cache
-def step_of(engine: str, net: str, images: int) -> Callable[[], float]:
+def step_of(engine: str, net: str, images: int) -> Step:
     """The step of an engine; the network lives on from call to call."""
     return ENGINES[engine](net, images)
 

@@ -7,16 +7,15 @@ on one image, beside its parameters and the two largest neighbouring volumes.
 
 from __future__ import annotations
 
-import gc
 import tracemalloc
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
 from typing import Any
 
+import _nets
 import numpy as np
-from _measure import Report, arguments, verdict
+from _measure import Report, arguments, traced, verdict
 
 import tinygrad_cnn as tc
 import tinygrad_cnn.functional as F
@@ -26,41 +25,16 @@ BATCHES = 1, 32
 MOST_OFF, MOST_INFERENCE = 0.25, 1.3
 
 
-def small_vgg() -> nn.Sequential:
-    """64, 64, pool, 128, 128, pool, 256, pool, a hidden layer of 256."""
-    layers: list[nn.Module] = []
-    channels = 3
-    for filters, count in ((64, 2), (128, 2), (256, 1)):
-        for _ in range(count):
-            layers += [nn.Conv2d(channels, filters, 3, padding=1), nn.ReLU()]
-            channels = filters
-        layers.append(nn.MaxPool2d(2))
-    head = nn.Linear(4096, 256), nn.ReLU(), nn.Linear(256, 10)
-    return nn.Sequential(*layers, nn.Flatten(), *head)
-
-
 NETS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "LeNet-5": (models.LeNet5, (1, 28, 28)),
     "ConvNetJS": (models.ConvNetJS, (1, 28, 28)),
-    "small VGG": (small_vgg, (3, 32, 32)),
+    "small VGG": (partial(_nets.small_vgg, nn), (3, 32, 32)),
     "CIFAR ResNet-20": (partial(models.CifarResNet, 20), (3, 32, 32)),
 }
 OPTIMIZERS: dict[str, Callable[[Any], optim.Optimizer]] = {
     "momentum": partial(optim.SGD, lr=0.01, momentum=0.9),
     "adam": partial(optim.Adam, lr=1e-3),
 }
-
-
-@contextmanager
-def traced() -> Iterator[Callable[[], int]]:
-    """Yields what tells how much more was held at most since the block began."""
-    gc.collect()
-    tracemalloc.start()
-    before = tracemalloc.get_traced_memory()[0]
-    try:
-        yield lambda: tracemalloc.get_traced_memory()[1] - before
-    finally:
-        tracemalloc.stop()
 
 
 def training(build: Callable[[], nn.Module], shape: tuple[int, ...], optimizer: str) -> int:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import _lenet
+import _nets
 from _measure import (
     KEEP_MEMORY,
     Report,
@@ -69,7 +70,7 @@ def pytorch(root: str, seed: int) -> Run:
     torch.manual_seed(seed)
     x, y = _tensors(root, "train")
     x_test, y_test = _tensors(root, "test")
-    model = _lenet.pytorch_lenet().to(memory_format=torch.channels_last)
+    model = _nets.lenet5(torch.nn).to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(model.parameters(), **SGD)
     steps = -(-len(y) // _lenet.BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pickle
-import tracemalloc
 from typing import Any
 
 import pytest
 
+from benchmarks._measure import traced
 from tinygrad_cnn.errors import ArgumentError, PatternError
 from tinygrad_cnn.models import from_pattern
 from tinygrad_cnn.models.pattern import plan
@@ -161,8 +161,7 @@ def test_arguments_that_do_not_fit(
 
 
 def test_what_is_absurd_is_refused_before_memory_is_taken() -> None:
-    tracemalloc.start()
-    try:
+    with traced() as peak:
         for pattern in (
             "INPUT -> [[[[CONV]*999]*999]*999]*999 -> FC",
             "INPUT-1000000x1000000x1000000 -> FC",
@@ -170,9 +169,7 @@ def test_what_is_absurd_is_refused_before_memory_is_taken() -> None:
         ):
             with pytest.raises(PatternError):
                 from_pattern(pattern)
-        assert tracemalloc.get_traced_memory()[1] < 2**20
-    finally:
-        tracemalloc.stop()
+        assert peak() < 2**20
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import re
-import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 
 import tinygrad_cnn as tc
+from benchmarks._measure import traced
 from tinygrad_cnn import functional as F
 from tinygrad_cnn import nn
 from tinygrad_cnn.errors import ArgumentError, GraphError
@@ -161,12 +161,11 @@ def test_dropout_left_on_is_named() -> None:
 
 def test_a_matrix_of_one_row_needs_no_square_of_the_image() -> None:
     model = nn.Sequential(nn.Conv2d(1, 1, 70))
-    tracemalloc.start()
-    dense = rewrites.conv_to_fc(model, (1, 1, 70, 70))
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
+    with traced() as peak:
+        dense = rewrites.conv_to_fc(model, (1, 1, 70, 70))
+        taken = peak()
     assert "Linear(4900, 1)" in dense.proof.changes[0]
-    assert peak < 4900**2 * 8 / 2  # bytes of half of all unit images in float64
+    assert taken < 4900**2 * 8 / 2  # bytes of half of all unit images in float64
 
 
 # -- refusals ----------------------------------------------------------------------------------

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 import tracemalloc
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -15,6 +13,7 @@ import pytest
 
 import tinygrad_cnn as tc
 import tinygrad_cnn.functional as F
+from benchmarks._measure import traced
 from tinygrad_cnn import models, nn, optim
 from tinygrad_cnn.errors import ArgumentError, GraphError, ShapeError
 
@@ -42,18 +41,6 @@ OPTIMIZERS: dict[str, Callable[[Any], optim.Optimizer]] = {
     "momentum": partial(optim.SGD, lr=0.01, momentum=0.9),
     "adam": partial(optim.Adam, lr=1e-3),
 }
-
-
-@contextmanager
-def traced() -> Iterator[Callable[[], int]]:
-    """Yields what tells how much more was held at most since the block began."""
-    gc.collect()
-    tracemalloc.start()
-    before = tracemalloc.get_traced_memory()[0]
-    try:
-        yield lambda: tracemalloc.get_traced_memory()[1] - before
-    finally:
-        tracemalloc.stop()
 
 
 def measured(build: Callable[[], nn.Module], shape: tuple[int, ...], optimizer: str) -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import tracemalloc
 from itertools import pairwise
 
 import numpy as np
@@ -11,6 +9,7 @@ import pytest
 from architectures import unweighted
 
 import tinygrad_cnn as tc
+from benchmarks._measure import traced
 from tinygrad_cnn import models, nn
 
 
@@ -83,14 +82,9 @@ def peak_of_inference(model: nn.Module, x: tc.Tensor, result: models.Summary) ->
     """
     volumes = [x.data.nbytes, *(row.activation_bytes for row in result.rows)]
     parameters = sum(parameter.data.nbytes for parameter in model.parameters())
-    gc.collect()
-    tracemalloc.start()
-    try:
-        with tc.no_grad():
-            model(x)
-        held = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
+    with traced() as peak, tc.no_grad():
+        model(x)
+        held = peak()
     return parameters + x.data.nbytes + held, parameters + max(a + b for a, b in pairwise(volumes))
 
 
