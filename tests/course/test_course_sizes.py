@@ -11,20 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from arrays import close, normal
 
 import tinygrad_cnn as tc
 from tinygrad_cnn import functional as F
 from tinygrad_cnn import nn
 from tinygrad_cnn.errors import ArgumentError, ShapeError
 from tinygrad_cnn.models import receptive_field, rewrites, summary
-
-
-def normal(*shape: int) -> np.ndarray:
-    return np.random.default_rng(shape).standard_normal(shape)
-
-
-def close(actual: Any, expected: Any) -> None:
-    np.testing.assert_allclose(np.asarray(actual), np.asarray(expected), rtol=1e-12, atol=1e-12)
 
 
 def weights(layer: nn.Module) -> int:

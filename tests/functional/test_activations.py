@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from arrays import LAYOUTS, normal
+from oracle import compare
 
 import tinygrad_cnn as tc
 from tinygrad_cnn import functional as F
@@ -41,16 +43,10 @@ ELEMENTWISE: dict[str, tuple[Function, Function]] = {
 elementwise = pytest.mark.parametrize("name", ELEMENTWISE)
 
 
-def normal(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng([seed, *shape]).standard_normal(shape)
-
-
 @elementwise
 @pytest.mark.parametrize("scale", [1.0, 4.0, 30.0])
 def test_values_and_gradients_against_torch(name: str, scale: float) -> None:
     torch = pytest.importorskip("torch")
-    from test_against_torch import LAYOUTS, compare
-
     ours, theirs = ELEMENTWISE[name]
     for layout in LAYOUTS:
         compare(ours, lambda x: theirs(torch.nn.functional, x), layout(normal(3, 4, 5) * scale))
@@ -170,7 +166,6 @@ def test_the_derivative_of_softplus_is_sigmoid() -> None:
 )
 def test_prelu_against_torch(shape: tuple[int, ...], slopes: int) -> None:
     torch = pytest.importorskip("torch")
-    from test_against_torch import compare
 
     x, weight = normal(*shape), normal(slopes, seed=1)
     compare(F.prelu, torch.nn.functional.prelu, x, weight)

@@ -3,75 +3,18 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from arrays import LAYOUTS, normal
+from oracle import close, compare
 
 import tinygrad_cnn as tc
 from tinygrad_cnn import functional as F
 
 torch = pytest.importorskip("torch")
 T = torch.nn.functional
-
-
-def contiguous(x: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(x)
-
-
-def batch_innermost(x: np.ndarray) -> np.ndarray:
-    return np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 0, -1)), -1, 0)
-
-
-def strided(x: np.ndarray) -> np.ndarray:
-    return np.repeat(x, 2, -1)[..., ::2]
-
-
-LAYOUTS = [contiguous, batch_innermost, strided]
-
-
-def normal(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng([seed, *shape]).standard_normal(shape)
-
-
-def close(actual: Any, expected: Any) -> None:
-    np.testing.assert_allclose(
-        np.asarray(actual), expected.numpy(force=True), rtol=1e-10, atol=1e-10
-    )
-
-
-def compare(
-    ours: Callable[..., Any],
-    theirs: Callable[..., Any],
-    *arrays: np.ndarray,
-    second_order: bool = True,
-) -> None:
-    """The value, the gradients by all inputs, and the gradients of a weighted gradient."""
-    xs = [tc.as_tensor(a).detach() for a in arrays]
-    for x in xs:
-        x.requires_grad = True
-    ts = [torch.tensor(np.array(a), requires_grad=True) for a in arrays]
-    y, t = ours(*xs), theirs(*ts)
-    close(y, t)
-    weights = normal(*y.shape, seed=1)
-    first = tc.gradients(y, xs, weights, create_graph=True)
-    expected = torch.autograd.grad(t, ts, torch.tensor(weights), create_graph=True)
-    plain = tc.gradients(ours(*xs), xs, weights)
-    for g, h, e in zip(first, plain, expected, strict=True):
-        close(g, e)
-        close(h, e)
-    if not second_order:
-        return
-    probes = [normal(*a.shape, seed=2) for a in arrays]
-    slope = sum((g * p).sum() for g, p in zip(first, probes, strict=True))
-    expected_slope = sum((e * torch.tensor(p)).sum() for e, p in zip(expected, probes, strict=True))
-    if not expected_slope.requires_grad:
-        return
-    found = tc.gradients(slope, xs) if slope.requires_grad else [None] * len(xs)
-    wanted = torch.autograd.grad(expected_slope, ts, allow_unused=True)
-    for g, e, x in zip(found, wanted, ts, strict=True):
-        close(np.zeros(x.shape) if g is None else g, torch.zeros_like(x) if e is None else e)
 
 
 CONVOLUTIONS = [

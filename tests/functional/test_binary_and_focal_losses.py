@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from arrays import normal, uniform
+from oracle import compare, pytorch
 
 import tinygrad_cnn as tc
 from tinygrad_cnn import functional as F
@@ -16,22 +18,6 @@ each_reduction = pytest.mark.parametrize("reduction", REDUCTIONS)
 WEIGHTS = np.array([0.5, 1.0, 2.0, 0.25])
 
 
-def normal(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng([seed, *shape]).standard_normal(shape)
-
-
-def uniform(*shape: int) -> np.ndarray:
-    return np.random.default_rng(shape).uniform(0.05, 0.95, shape)
-
-
-def oracle() -> Any:
-    """PyTorch, its functions, and the comparison of test_against_torch."""
-    torch = pytest.importorskip("torch")
-    from test_against_torch import compare
-
-    return torch, torch.nn.functional, compare
-
-
 # -- yes or no ------------------------------------------------------------------------------------
 
 
@@ -39,7 +25,7 @@ def oracle() -> Any:
 @pytest.mark.parametrize("weight", [None, uniform(4, 3), uniform(3), uniform(4, 1)])
 @pytest.mark.parametrize("pos_weight", [None, uniform(3) * 3, np.array(2.0)])
 def test_binary_cross_entropy_against_torch(weight: Any, pos_weight: Any, reduction: str) -> None:
-    torch, theirs, compare = oracle()
+    torch, theirs = pytorch()
     tensors = [None if w is None else torch.tensor(w) for w in (weight, pos_weight)]
     compare(
         lambda x, y: F.binary_cross_entropy_with_logits(x, y, weight, reduction, pos_weight),
@@ -82,7 +68,7 @@ def their_sigmoid_focal_loss(
 @pytest.mark.parametrize("alpha", [0.25, 1.0, -1])
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0, 5.0])
 def test_sigmoid_focal_loss_against_torch(alpha: float, gamma: float, reduction: str) -> None:
-    torch, _, compare = oracle()
+    torch, _ = pytorch()
     x = normal(4, 5) * 3
     compare(
         lambda x, t: F.sigmoid_focal_loss(x, t, alpha, gamma, reduction),
@@ -106,7 +92,7 @@ def test_focal_loss_against_torch(
     shape: Any, gamma: float, weight: Any, ignore_index: int, reduction: str
 ) -> None:
     """-(1 - p)**gamma log p, picked and averaged as the cross-entropy is."""
-    torch, theirs, compare = oracle()
+    torch, theirs = pytorch()
     axis = 1 if len(shape) > 1 else 0
     labels = np.random.default_rng(0).integers(0, 4, shape[:axis] + shape[axis + 1 :])
 

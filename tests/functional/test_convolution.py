@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from arrays import close, normal, variable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,19 +16,6 @@ from tinygrad_cnn import functional as F
 from tinygrad_cnn import ops
 from tinygrad_cnn._core.backprop import consumers_first
 from tinygrad_cnn.errors import ShapeError
-
-
-def normal(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng([seed, *shape]).standard_normal(shape)
-
-
-def variable(*shape: int, seed: int = 0) -> tc.Tensor:
-    return tc.tensor(normal(*shape, seed=seed), requires_grad=True)
-
-
-def close(actual: Any, expected: Any) -> None:
-    np.testing.assert_allclose(np.asarray(actual), np.asarray(expected), rtol=1e-12, atol=1e-12)
-
 
 # -- true convolution -----------------------------------------------------------------------
 

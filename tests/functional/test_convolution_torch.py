@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from arrays import LAYOUTS, normal
+from oracle import compare
 
 from tinygrad_cnn import functional as F
 
 torch = pytest.importorskip("torch")
 T = torch.nn.functional
-
-from test_against_torch import LAYOUTS, compare, normal  # noqa: E402  (needs torch)
 
 SIZES = {1: (7,), 2: (6, 7), 3: (4, 5, 6)}
 KERNELS = {1: (3,), 2: (2, 3), 3: (2, 1, 3)}

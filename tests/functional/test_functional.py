@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from arrays import close, normal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -20,14 +21,6 @@ from tinygrad_cnn._core.backprop import consumers_first
 from tinygrad_cnn.errors import ArgumentError, DtypeError, ShapeError
 
 floats = st.floats(-10, 10, width=32)
-
-
-def normal(*shape: int) -> np.ndarray:
-    return np.random.default_rng([*shape]).standard_normal(shape)
-
-
-def close(actual: Any, expected: Any, tolerance: float = 1e-12) -> None:
-    np.testing.assert_allclose(np.asarray(actual), expected, rtol=tolerance, atol=tolerance)
 
 
 # -- second, independent implementations ----------------------------------------------------

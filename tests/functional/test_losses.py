@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from arrays import normal, uniform
+from oracle import compare, pytorch
 
 import tinygrad_cnn as tc
 from tinygrad_cnn import functional as F
@@ -20,22 +22,6 @@ REDUCTIONS = ("mean", "sum", "none")
 each_reduction = pytest.mark.parametrize("reduction", REDUCTIONS)
 LABELS = np.array([2, 0, 3, 1, 1])
 WEIGHTS = np.array([0.5, 1.0, 2.0, 0.25])
-
-
-def normal(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng([seed, *shape]).standard_normal(shape)
-
-
-def uniform(*shape: int) -> np.ndarray:
-    return np.random.default_rng(shape).uniform(0.05, 0.95, shape)
-
-
-def oracle() -> Any:
-    """PyTorch, its functions, and the comparison of test_against_torch."""
-    torch = pytest.importorskip("torch")
-    from test_against_torch import compare
-
-    return torch, torch.nn.functional, compare
 
 
 def softmax(x: np.ndarray) -> np.ndarray:
@@ -93,7 +79,7 @@ def test_smoothing_and_ignored_examples_with_masked_classes() -> None:
 def test_multi_margin_loss_against_torch(
     p: int, margin: float, weight: Any, reduction: str
 ) -> None:
-    torch, theirs, compare = oracle()
+    torch, theirs = pytorch()
     options = {"p": p, "margin": margin, "reduction": reduction}
     for shape, labels in (((5, 4), LABELS), ((4,), np.array(2))):
         compare(
@@ -208,7 +194,7 @@ REGRESSION: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
 @pytest.mark.parametrize("name", REGRESSION)
 @pytest.mark.parametrize("shape", [(), (4,), (3, 4, 2)])
 def test_regression_losses_against_torch(name: str, shape: Any, reduction: str) -> None:
-    _, theirs, compare = oracle()
+    _, theirs = pytorch()
     mine, right = REGRESSION[name]
     compare(
         lambda x, y: mine(x, y, reduction=reduction),

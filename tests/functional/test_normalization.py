@@ -7,23 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from arrays import LAYOUTS, batch_innermost, normal
+from oracle import compare, pytorch
 
 import tinygrad_cnn as tc
 from tinygrad_cnn import functional as F
 from tinygrad_cnn.errors import ArgumentError, ShapeError, TinygradCnnError
-
-
-def normal(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng([seed, *shape]).standard_normal(shape)
-
-
-def oracle() -> Any:
-    """PyTorch, its functions, and the comparison of test_against_torch."""
-    torch = pytest.importorskip("torch")
-    import test_against_torch
-
-    return torch, torch.nn.functional, test_against_torch
-
 
 # -- local response normalisation ---------------------------------------------------------------
 
@@ -31,14 +20,14 @@ def oracle() -> Any:
 @pytest.mark.parametrize("shape", [(2, 7, 3, 4), (2, 3, 5), (1, 4, 2, 2, 3), (2, 1, 1)])
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 9])
 def test_local_response_norm_against_torch(shape: tuple[int, ...], size: int) -> None:
-    _, theirs, torch_tests = oracle()
-    for layout in torch_tests.LAYOUTS:
-        torch_tests.compare(
+    _, theirs = pytorch()
+    for layout in LAYOUTS:
+        compare(
             lambda x: F.local_response_norm(x, size, 0.3, 0.6, 1.5),
             lambda x: theirs.local_response_norm(x, size, 0.3, 0.6, 1.5),
             layout(normal(*shape)),
         )
-    torch_tests.compare(
+    compare(
         lambda x: F.local_response_norm(x, size),
         lambda x: theirs.local_response_norm(x, size),
         normal(*shape) * 100,
@@ -89,16 +78,16 @@ def test_a_huge_channel_leaves_those_out_of_reach_alone() -> None:
 )
 @pytest.mark.parametrize("eps", [1e-5, 0.3])
 def test_layer_norm_against_torch(shape: tuple[int, ...], axes: int, eps: float) -> None:
-    _, theirs, torch_tests = oracle()
+    _, theirs = pytorch()
     last = shape[-axes:]
     operands = normal(*last, seed=1), normal(*last, seed=2)
-    for layout in torch_tests.LAYOUTS:
-        torch_tests.compare(
+    for layout in LAYOUTS:
+        compare(
             lambda x, w, b: F.layer_norm(x, last, w, b, eps),
             lambda x, w, b: theirs.layer_norm(x, last, w, b, eps),
             layout(normal(*shape)), *operands,
         )  # fmt: skip
-    torch_tests.compare(
+    compare(
         lambda x: F.layer_norm(x, last[0] if axes == 1 else list(last), eps=eps),
         lambda x: theirs.layer_norm(x, last, eps=eps),
         normal(*shape), second_order=False,
@@ -109,14 +98,14 @@ def test_layer_norm_against_torch(shape: tuple[int, ...], axes: int, eps: float)
 @pytest.mark.parametrize("groups", [1, 2, 3])
 @pytest.mark.parametrize("eps", [1e-5, 0.3])
 def test_group_norm_against_torch(shape: tuple[int, ...], groups: int, eps: float) -> None:
-    _, theirs, torch_tests = oracle()
-    for layout in torch_tests.LAYOUTS:
-        torch_tests.compare(
+    _, theirs = pytorch()
+    for layout in LAYOUTS:
+        compare(
             lambda x, w, b: F.group_norm(x, groups, w, b, eps),
             lambda x, w, b: theirs.group_norm(x, groups, w, b, eps),
             layout(normal(*shape)), normal(6, seed=1), normal(6, seed=2),
         )  # fmt: skip
-    torch_tests.compare(
+    compare(
         lambda x: F.group_norm(x, groups, eps=eps),
         lambda x: theirs.group_norm(x, groups, eps=eps),
         normal(*shape), second_order=False,
@@ -126,21 +115,21 @@ def test_group_norm_against_torch(shape: tuple[int, ...], groups: int, eps: floa
 @pytest.mark.parametrize("shape", [(3, 4, 5), (2, 3, 4, 2), (2, 3, 2, 2, 3)])
 @pytest.mark.parametrize("use_input_stats", [True, False])
 def test_instance_norm_against_torch(shape: tuple[int, ...], use_input_stats: bool) -> None:
-    torch, theirs, torch_tests = oracle()
+    torch, theirs = pytorch()
     channels = shape[1]
     mean, var = normal(channels), normal(channels) ** 2 + 0.5
     running = tc.tensor(mean), tc.tensor(var)
     expected = torch.tensor(mean), torch.tensor(var)
-    torch_tests.compare(
+    compare(
         lambda x, w, b: F.instance_norm(x, *running, w, b, use_input_stats, 0.3, 1e-3),
         lambda x, w, b: theirs.instance_norm(x, *expected, w, b, use_input_stats, 0.3, 1e-3),
-        torch_tests.batch_innermost(normal(*shape)), normal(channels, seed=3), normal(channels),
+        batch_innermost(normal(*shape)), normal(channels, seed=3), normal(channels),
     )  # fmt: skip
     if use_input_stats:  # compare calls ours twice: the running statistics move once more
         theirs.instance_norm(torch.tensor(normal(*shape)), *expected, momentum=0.3)
     for ours, right in zip(running, expected, strict=True):
         np.testing.assert_allclose(ours, right.numpy(), rtol=1e-13)
-    torch_tests.compare(F.instance_norm, theirs.instance_norm, normal(*shape), second_order=False)
+    compare(F.instance_norm, theirs.instance_norm, normal(*shape), second_order=False)
 
 
 def test_they_are_one_family() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from arrays import close, normal
 
 import tinygrad_cnn as tc
 from tinygrad_cnn import functional as F
@@ -18,14 +19,6 @@ from tinygrad_cnn.check import gradcheck
 from tinygrad_cnn.errors import ArgumentError, DtypeError, OutOfBoundsError, ShapeError
 
 DIMENSIONS = (1, 2, 3)
-
-
-def normal(*shape: int) -> np.ndarray:
-    return np.random.default_rng([*shape]).standard_normal(shape)
-
-
-def close(actual: Any, expected: Any) -> None:
-    np.testing.assert_allclose(np.asarray(actual), expected, rtol=1e-12, atol=1e-12)
 
 
 def by_loops(

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from arrays import LAYOUTS, normal
+from oracle import close, compare
 
 import tinygrad_cnn as tc
 from tinygrad_cnn import functional as F
@@ -14,8 +16,6 @@ from tinygrad_cnn.check import gradcheck
 
 torch = pytest.importorskip("torch")
 T = torch.nn.functional
-
-from test_against_torch import LAYOUTS, close, compare, normal  # noqa: E402  (needs torch)
 
 DIMENSIONS = (1, 2, 3)
 SIZES = {1: (7,), 2: (5, 8), 3: (4, 5, 3)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from test_layers import test_layers_agree_with_pytorch
+from oracle import compare_layers
 
 import tinygrad_cnn as tc
 from tinygrad_cnn import nn
@@ -21,7 +21,7 @@ LAYERS = [
 def test_they_agree_with_pytorch(
     expression: str, shape: tuple[int, ...], rng: np.random.Generator
 ) -> None:
-    test_layers_agree_with_pytorch(expression, shape, rng)
+    compare_layers(expression, shape, rng)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_layers import both
+from oracle import both, compare_layers
 
 import tinygrad_cnn as tc
 from tinygrad_cnn import functional as F
@@ -44,20 +44,7 @@ LAYERS = [
 def test_layers_agree_with_pytorch(
     expression: str, shape: tuple[int, ...], rng: np.random.Generator
 ) -> None:
-    import torch
-
-    ours, theirs = both(expression)
-    data = rng.normal(size=shape)
-    x, t = tc.tensor(data, requires_grad=True), torch.tensor(data, requires_grad=True)
-    out, expected = ours(x), theirs(t)
-    np.testing.assert_allclose(out.data, expected.detach().numpy(), rtol=1e-10, atol=1e-10)
-    (out * out).sum().backward()
-    (expected * expected).sum().backward()
-    pairs = zip((x, *ours.parameters()), (t, *theirs.parameters()), strict=True)
-    for variable, reference in pairs:
-        np.testing.assert_allclose(
-            variable.grad.data, reference.grad.numpy(), rtol=1e-10, atol=1e-10
-        )
+    compare_layers(expression, shape, rng)
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
+from oracle import compare_layers
 
 import tinygrad_cnn as tc
 from tinygrad_cnn import nn
@@ -46,42 +46,11 @@ LAYERS = [
 ]
 
 
-def both(expression: str) -> tuple[nn.Module, Any]:
-    """The layer here and in PyTorch, in float64 with PyTorch's parameters."""
-    torch = pytest.importorskip("torch")
-    ours: nn.Module = eval(f"nn.{expression}")
-    theirs = eval(f"torch.nn.{expression}", {"torch": torch}).double()
-    expected = {key: tuple(value.shape) for key, value in theirs.state_dict().items()}
-    assert {key: value.shape for key, value in ours.state_dict().items()} == expected
-    ours.double().load_state_dict(theirs.state_dict())
-    return ours, theirs
-
-
 @pytest.mark.parametrize(("expression", "shape"), LAYERS)
 def test_layers_agree_with_pytorch(
     expression: str, shape: tuple[int, ...], rng: np.random.Generator
 ) -> None:
-    import torch
-
-    ours, theirs = both(expression)
-    for training in (True, True, False):
-        ours.train(training)
-        theirs.train(training)
-        theirs.zero_grad()
-        ours.zero_grad()
-        data = rng.normal(size=shape)
-        x = tc.tensor(data, requires_grad=True)
-        t = torch.tensor(data, requires_grad=True)
-        out, expected = ours(x), theirs(t)
-        np.testing.assert_allclose(out.data, expected.detach().numpy(), rtol=1e-10, atol=1e-10)
-        (out * out).sum().backward()
-        (expected * expected).sum().backward()
-        np.testing.assert_allclose(x.grad.data, t.grad.numpy(), rtol=1e-9, atol=1e-10)
-        for parameter, reference in zip(ours.parameters(), theirs.parameters(), strict=True):
-            gradient = parameter.grad.data  # type: ignore[union-attr]
-            np.testing.assert_allclose(gradient, reference.grad.numpy(), rtol=1e-9, atol=1e-10)
-    for key, array in ours.state_dict().items():
-        np.testing.assert_allclose(array, theirs.state_dict()[key].numpy(), rtol=1e-10)
+    compare_layers(expression, shape, rng)
 
 
 @pytest.mark.parametrize(

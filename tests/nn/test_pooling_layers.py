@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from oracle import both, compare_layers
 
 import tinygrad_cnn as tc
 from tinygrad_cnn import nn
@@ -42,26 +43,12 @@ LAYERS = [
 ]
 
 
-def both(expression: str) -> tuple[nn.Module, Any]:
-    torch = pytest.importorskip("torch")
-    return eval(f"nn.{expression}"), eval(f"torch.nn.{expression}", {"torch": torch})
-
-
 @pytest.mark.parametrize(("expression", "shape"), LAYERS)
 def test_layers_agree_with_pytorch(
     expression: str, shape: tuple[int, ...], rng: np.random.Generator
 ) -> None:
-    import torch
-
-    ours, theirs = both(expression)
-    data = rng.normal(size=shape)
-    x, t = tc.tensor(data, requires_grad=True), torch.tensor(data, requires_grad=True)
-    out, expected = ours(x), theirs(t)
-    np.testing.assert_allclose(out.data, expected.detach().numpy(), rtol=1e-10, atol=1e-10)
-    (out * out).sum().backward()
-    (expected * expected).sum().backward()
-    np.testing.assert_allclose(x.grad.data, t.grad.numpy(), rtol=1e-10, atol=1e-10)
-    assert not list(ours.parameters())
+    compare_layers(expression, shape, rng)
+    assert not list(eval(f"nn.{expression}").parameters())
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 import pytest
+from play_clients import Client
 
 import tinygrad_cnn as tc
+
+
+@pytest.fixture(scope="module")
+def playground():
+    with tc.play(open_browser=False, block=False) as opened:
+        yield opened
+
+
+@pytest.fixture
+def client(playground):
+    return Client(playground.url)
 
 
 @pytest.fixture

@@ -5,24 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
-from play_clients import Client, Events
+from play_clients import Events
 from play_sessions import until
-
-import tinygrad_cnn as tc
 
 pytest.importorskip("starlette", reason="starlette is not installed")
 pytest.importorskip("uvicorn", reason="uvicorn is not installed")
-
-
-@pytest.fixture(scope="module")
-def playground():
-    with tc.play(open_browser=False, block=False) as opened:
-        yield opened
-
-
-@pytest.fixture
-def client(playground):
-    return Client(playground.url)
 
 
 def test_two_readers_are_told_all_at_first_and_then_what_changes(client):

@@ -25,17 +25,6 @@ pytest.importorskip("starlette", reason="starlette is not installed")
 pytest.importorskip("uvicorn", reason="uvicorn is not installed")
 
 
-@pytest.fixture(scope="module")
-def playground():
-    with tc.play(open_browser=False, block=False) as opened:
-        yield opened
-
-
-@pytest.fixture
-def client(playground):
-    return Client(playground.url)
-
-
 # -- who is answered -----------------------------------------------------------------------
 
 
