@@ -51,10 +51,11 @@ def file_path(path: str | os.PathLike[str], suffix: str = "") -> Path:
 
 
 @contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+def replacing(path: str | os.PathLike[str], *, durable: bool = True) -> Iterator[IO[bytes]]:
     """A file to write to, which takes the place of ``path`` when it is whole and on disk.
 
-    An error, or the end of the process, leaves an earlier file as it was.
+    An error, or the end of the process, leaves an earlier file as it was. Without ``durable``,
+    for files that are checked when they are read, it does not wait for the disk.
 
     Raises:
         ArgumentError: the folder does not exist, ``path`` is one, or it may not be written.
@@ -70,8 +71,9 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     try:
         with file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         try:
             os.replace(temporary, target)
         except OSError as error:

@@ -29,7 +29,7 @@ def _comparison(ufunc: np.ufunc) -> Callable[..., Any]:
 
     def compare(self: Tensor, other: Any) -> Any:
         try:
-            return ufunc(self.data, raw(other))
+            return ufunc(raw(self), raw(other))
         except DtypeError:  # no numbers: Python then says False to x == None
             return NotImplemented
         except ValueError as error:
@@ -48,6 +48,10 @@ def _in_place(operator: str, function: Callable[..., Any], ufunc: np.ufunc) -> C
     def augmented(self: Tensor, other: Any) -> Tensor:
         if self.is_leaf and (self.requires_grad or not per_thread.context.recording):
             self._check_writable(f"x {operator}= y", f"x = x {operator} y")
+            tracer = per_thread.context.tracer
+            if tracer is not None:
+                tracer.assign(self, raw(function(self, other)), in_place=True)
+                return self
             buffer = np.asarray(self.data)  # a copy if there are no axes
             given = raw(other)
             try:

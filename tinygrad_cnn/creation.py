@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from ._core.symbol import fixed, volatile
 from ._core.tensor import Tensor, raw
 from .random import generator_or_default
-from .typing import DTypeLike, TensorLike
+from .typing import Array, DTypeLike, Shape, TensorLike
 
 __all__ = [
     "arange",
@@ -36,7 +37,7 @@ def zeros(*shape: Any, dtype: DTypeLike = None, requires_grad: bool = False) -> 
     >>> tc.zeros(2)
     tensor([0., 0.])
     """
-    return Tensor(np.zeros(_shape(shape), dtype), requires_grad=requires_grad)
+    return Tensor(fixed(np.zeros(_shape(shape), dtype)), requires_grad=requires_grad)
 
 
 def ones(*shape: Any, dtype: DTypeLike = None, requires_grad: bool = False) -> Tensor:
@@ -46,7 +47,7 @@ def ones(*shape: Any, dtype: DTypeLike = None, requires_grad: bool = False) -> T
     >>> tc.ones(2)
     tensor([1., 1.])
     """
-    return Tensor(np.ones(_shape(shape), dtype), requires_grad=requires_grad)
+    return Tensor(fixed(np.ones(_shape(shape), dtype)), requires_grad=requires_grad)
 
 
 def full(
@@ -58,7 +59,7 @@ def full(
     >>> tc.full((2,), 0.5)
     tensor([0.5, 0.5])
     """
-    return Tensor(np.full(shape, value, dtype), requires_grad=requires_grad)
+    return Tensor(fixed(np.full(shape, value, dtype)), requires_grad=requires_grad)
 
 
 def zeros_like(x: TensorLike, *, requires_grad: bool = False) -> Tensor:
@@ -89,7 +90,7 @@ def eye(n: int, *, dtype: DTypeLike = None) -> Tensor:
     tensor([[1., 0.],
             [0., 1.]])
     """
-    return Tensor(np.eye(n, dtype=dtype))
+    return Tensor(fixed(np.eye(n, dtype=dtype)))
 
 
 def arange(*bounds: Any, dtype: DTypeLike = None) -> Tensor:
@@ -99,7 +100,7 @@ def arange(*bounds: Any, dtype: DTypeLike = None) -> Tensor:
     >>> tc.arange(3.0)
     tensor([0., 1., 2.])
     """
-    return Tensor(np.arange(*bounds, dtype=dtype))
+    return Tensor(fixed(np.arange(*bounds, dtype=dtype)))
 
 
 def linspace(start: float, stop: float, num: int = 50, *, dtype: DTypeLike = None) -> Tensor:
@@ -109,7 +110,7 @@ def linspace(start: float, stop: float, num: int = 50, *, dtype: DTypeLike = Non
     >>> tc.linspace(0, 1, 3)
     tensor([0. , 0.5, 1. ])
     """
-    return Tensor(np.linspace(start, stop, num, dtype=dtype))
+    return Tensor(fixed(np.linspace(start, stop, num, dtype=dtype)))
 
 
 def rand(
@@ -124,8 +125,7 @@ def rand(
     >>> tc.rand(2, 3).shape
     (2, 3)
     """
-    drawn = generator_or_default(generator).random(_shape(shape))
-    return Tensor(np.asarray(drawn, dtype), requires_grad=requires_grad)
+    return _drawn("random", generator, _shape(shape), dtype, requires_grad)
 
 
 def randn(
@@ -140,5 +140,15 @@ def randn(
     >>> tc.randn(2, 3).shape
     (2, 3)
     """
-    drawn = generator_or_default(generator).standard_normal(_shape(shape))
-    return Tensor(np.asarray(drawn, dtype), requires_grad=requires_grad)
+    return _drawn("standard_normal", generator, _shape(shape), dtype, requires_grad)
+
+
+def _drawn(
+    method: str, generator: np.random.Generator | None, shape: Shape, dtype: DTypeLike, grad: bool
+) -> Tensor:
+    """Numbers that a generator draws; a compiled function draws others in each call."""
+
+    def draw() -> Array:
+        return np.asarray(getattr(generator_or_default(generator), method)(shape), dtype)
+
+    return Tensor(volatile(draw, shape, dtype or np.float64), requires_grad=grad)

@@ -17,6 +17,7 @@ from ..typing import TensorLike
 from .context import enable_grad, per_thread
 from .node import DISCARD, Node
 from .primitive import Primitive
+from .symbol import Symbol
 from .tensor import Tensor, as_tensor, wrap
 
 Visit = Callable[[Node, Any, list[tuple[int, Any]]], None]
@@ -31,12 +32,12 @@ def consumers_first(roots: Iterable[Node]) -> list[Node]:
     A vertex is older than what is made of it: from young to old is a topological order.
     """
     found = list(dict.fromkeys(roots))
-    seen = set(found)
+    seen: set[Node | None] = {None, *found}
     for node in found:  # grows while it is walked
         for parent in node.parents:
-            if parent is not None and parent not in seen:
+            if parent not in seen:
                 seen.add(parent)
-                found.append(parent)
+                found.append(parent)  # type: ignore[arg-type]  # None counts as seen
     found.sort(key=_age, reverse=True)
     return found
 
@@ -78,13 +79,15 @@ def backpropagate(
             if node.grad is not DISCARD if targets is None else node in targets:
                 found[node] = g
             # A target's own operation need not be differentiated: then it is not freed either.
-            inner = bool(node.parents) and not (needed and needed.isdisjoint(node.parents))
+            parents = node.parents
+            inner = bool(parents) and not (needed and needed.isdisjoint(parents))
             contributions = differentiate(node, g, needed, create_graph) if inner else []
             for index, gradient in contributions:
                 if check_finite:
                     _check_finite(node, index, gradient)
-                parent: Node = node.parents[index]  # type: ignore[assignment]
-                grads[parent] = grads[parent] + gradient if parent in grads else gradient
+                parent: Node = parents[index]  # type: ignore[assignment]
+                before = grads.get(parent)
+                grads[parent] = gradient if before is None else before + gradient
             if visit is not None:
                 visit(node, g, contributions)
             if inner and not retain_graph:
@@ -109,6 +112,7 @@ def local_gradients(
         )
         ans = wrap(ans, node)
     contributions = []
+    rules, given = primitive.vjps, (g, ans, *args)
     for index, parent in enumerate(node.parents):
         if parent is None:
             continue
@@ -121,10 +125,14 @@ def local_gradients(
             )
         if needed is not None and parent not in needed:
             continue
-        rule = primitive.rule(index)
+        try:
+            rule = rules[index]
+        except IndexError:
+            rule = primitive.rule(index)  # raises the error that names it
         if rule is None:
             continue
-        gradient = rule(g, ans, *args, **params)
+        # To hand over no settings as an empty dict would take as long as a scalar's rule itself.
+        gradient = rule(*given, **params) if params else rule(*given)
         arg = args[index]
         # Two NumPy scalars of one type need no comparison of shapes, which takes as long as
         # the rule itself.
@@ -136,9 +144,9 @@ def local_gradients(
 
 def _fit(primitive: Primitive, index: int, gradient: Any, arg: Any) -> Any:
     """Sum a gradient over the axes that were broadcast, and give it the argument's dtype."""
-    if not isinstance(gradient, (np.ndarray, np.generic, Tensor)):
+    if not isinstance(gradient, (np.ndarray, np.generic, Tensor, Symbol)):
         gradient = np.asarray(gradient)[()]  # a rule may return a Python number
-    if np.shape(gradient) != arg.shape:
+    if gradient.shape != arg.shape:
         if primitive.unbroadcast is not None:
             gradient = primitive.unbroadcast(gradient, arg.shape)
         if gradient.shape != arg.shape:
@@ -253,8 +261,10 @@ def backward(
             create_graph=create_graph,
             retain_graph=create_graph if retain_graph is None else retain_graph,
         )
+        tracer = per_thread.context.tracer
+        accumulate = _accumulate if tracer is None else tracer.accumulate
         while found:  # each is copied and let go of before the next
-            _accumulate(*found.popitem())
+            accumulate(*found.popitem())
 
 
 def _seed(output: Tensor, weight: TensorLike | None, create_graph: bool) -> Any:
@@ -299,4 +309,6 @@ def _owned(g: Any) -> Tensor:
     to, as clipping and users do.
     """
     # np.array keeps the order of the axes in memory
+    if isinstance(g, Symbol):
+        return wrap(g, None)
     return g if isinstance(g, Tensor) else wrap(np.array(g)[()], None)

@@ -19,6 +19,7 @@ from .origin import forget
 
 if TYPE_CHECKING:
     from .node import Node
+    from .symbol import Tracer
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -68,14 +69,15 @@ def layer_path(scope: Scope | None) -> str:
 
 
 class Context:
-    """What one thread records."""
+    """What one thread records, and the tracer that takes operations, if there is one."""
 
-    __slots__ = ("check_finite", "recording", "scope")
+    __slots__ = ("check_finite", "recording", "scope", "tracer")
 
     def __init__(self) -> None:
         self.recording = True
         self.scope: Scope | None = None
         self.check_finite = False
+        self.tracer: Tracer | None = None
 
 
 class _PerThread(threading.local):
@@ -197,14 +199,19 @@ def composition(function: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(function)
     def recorded(*args: P.args, **kwargs: P.kwargs) -> R:
         context = per_thread.context
+        if context.tracer is not None:
+            whole = context.tracer.call(recorded, args, kwargs)
+            if whole is not NotImplemented:
+                return whole  # type: ignore[no-any-return]
         outer = context.scope
         scope = context.scope = Scope(name, {}, outer)
         params, operands = scope.params, scope.operands
         for key, value in (*zip(names, args, strict=False), *kwargs.items()):
-            if isinstance(value, _SETTING) and (type(value) is not tuple or _is_plain(value)):
+            node = getattr(value, "node", None)  # of a Tensor, which is not known here
+            if node is not None:
+                operands[key] = node
+            elif isinstance(value, _SETTING) and (type(value) is not tuple or _is_plain(value)):
                 params[key] = value
-            elif getattr(value, "node", None) is not None:  # a Tensor, which is not known here
-                operands[key] = value.node  # type: ignore[attr-defined]
             else:
                 _note_constant(operands, key, value)
         try:

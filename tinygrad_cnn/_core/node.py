@@ -25,7 +25,7 @@ _PACKAGE = os.path.dirname(os.path.dirname(__file__))
 # Where operations are defined, not used: the source line of a node lies outside of these.
 _INTERNAL = tuple(
     os.path.join(_PACKAGE, part)
-    for part in ("_core", "ops", "functional", "nn", "train", "_methods.py")
+    for part in ("_core", "ops", "functional", "nn", "train", "compiler", "_methods.py")
 )
 
 

@@ -116,6 +116,9 @@ def apply(primitive: Primitive, *args: Any, **params: Any) -> Tensor:
     With a Tensor among the arguments the result is a Tensor, as the signature says. Arrays
     alone give an array: that is how rules run in a first-order backward pass.
     """
+    context = per_thread.context
+    if context.tracer is not None:
+        return context.tracer.apply(primitive, args, params)  # type: ignore[no-any-return]
     arrays = []
     parents = []
     any_tensor = any_node = False
@@ -130,7 +133,6 @@ def apply(primitive: Primitive, *args: Any, **params: Any) -> Tensor:
         else:
             arrays.append(arg if type(arg) in _ARRAYS else raw(arg))
             parents.append(None)
-    context = per_thread.context
     if context.check_finite:
         ans = _checked(primitive, arrays, params, context)
     else:
@@ -163,7 +165,7 @@ def binary_operator(primitive: Primitive) -> Callable[[Any, Any], Tensor]:
 
     def operate(x: Any, y: Any, /) -> Tensor:
         context = per_thread.context
-        if context.check_finite:
+        if context.check_finite or context.tracer is not None:
             return apply(primitive, x, y)
         x_node = y_node = None
         x_data, y_data = x, y

@@ -22,6 +22,7 @@ from ..errors import DtypeError, GraphError, OutOfBoundsError, ShapeError
 from ..typing import Array, DTypeLike, Shape, TensorLike
 from .context import per_thread
 from .node import DISCARD, Leaf, Node
+from .symbol import Symbol, refuse_trace, value_of
 
 if TYPE_CHECKING:
     from .methods import TensorMethods as _Methods
@@ -47,8 +48,8 @@ def raw(value: Any) -> Any:
     else becomes an array.
     """
     if isinstance(value, Tensor):
-        return value.data
-    if isinstance(value, (np.ndarray, np.generic, float, int, complex)):
+        return value_of(value)
+    if isinstance(value, (np.ndarray, np.generic, float, int, complex, Symbol)):
         return value
     return _array(value)
 
@@ -61,6 +62,8 @@ def _array(value: Any) -> Any:
         ]
     elif isinstance(value, Tensor):
         return value.data
+    elif isinstance(value, Symbol):
+        return value
     try:
         array = np.asarray(value)
     except ValueError as error:
@@ -134,6 +137,9 @@ class Tensor(_Methods):
     @property
     def grad(self) -> Tensor | None:
         """The gradient that ``backward`` accumulated here, or None."""
+        tracer = per_thread.context.tracer
+        if tracer is not None and self.node is not None:
+            return tracer.gradient(self.node)  # type: ignore[no-any-return]
         grad = None if self.node is None else self.node.grad
         return None if grad is DISCARD else grad
 
@@ -148,7 +154,11 @@ class Tensor(_Methods):
             value = as_tensor(value)
             if value.shape != self.shape:
                 raise ShapeError(f"grad has shape {value.shape}, its Tensor {self.shape}")
-        self.node.grad = value
+        tracer = per_thread.context.tracer
+        if tracer is None:
+            self.node.grad = value
+        else:
+            tracer.clear(self.node, value)
 
     def retain_grad(self) -> None:
         """Keep the gradient of this intermediate result in ``.grad`` too."""
@@ -170,7 +180,7 @@ class Tensor(_Methods):
 
     def detach(self) -> Tensor:
         """The same data as a constant: gradients stop here."""
-        return wrap(self.data, None)
+        return wrap(value_of(self), None)
 
     # -- the array ---------------------------------------------------------------------------
 
@@ -198,7 +208,7 @@ class Tensor(_Methods):
 
     def numpy(self) -> Array:
         """The data as an array that shares memory; gradients do not flow through it."""
-        return np.asarray(self.data)
+        return np.asarray(value_of(self))
 
     def item(self) -> Any:
         """The only element, as a Python number.
@@ -210,22 +220,22 @@ class Tensor(_Methods):
             raise ShapeError(
                 f"item() needs exactly one element, this Tensor has shape {self.shape}"
             )
-        return self.data.item()
+        return value_of(self).item()
 
     def tolist(self) -> Any:
         """The data as nested lists of Python numbers."""
-        return self.data.tolist()
+        return value_of(self).tolist()
 
     def __array__(self, dtype: DTypeLike = None, copy: bool | None = None) -> Array:
-        return np.array(self.data, dtype=dtype, copy=copy)
+        return np.array(value_of(self), dtype=dtype, copy=copy)
 
     def __array_function__(
         self, function: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         name: str = function.__name__
         if name in _READING:
-            data = [arg.data if isinstance(arg, Tensor) else arg for arg in args]
-            named = {k: arg.data if isinstance(arg, Tensor) else arg for k, arg in kwargs.items()}
+            data = [value_of(arg) if isinstance(arg, Tensor) else arg for arg in args]
+            named = {k: value_of(v) if isinstance(v, Tensor) else v for k, v in kwargs.items()}
             return function(*data, **named)
         from .. import __all__ as public
 
@@ -252,7 +262,7 @@ class Tensor(_Methods):
                 f"the truth of a Tensor of shape {self.shape} is ambiguous: use (…).any() or"
                 " (…).all() on a comparison, which is an array"
             )
-        return bool(self.data)
+        return bool(value_of(self))
 
     def __float__(self) -> float:
         return float(self.item())
@@ -263,7 +273,7 @@ class Tensor(_Methods):
     def __index__(self) -> int:
         if self.shape or self.dtype.kind not in "iu":
             raise DtypeError(f"a {self.dtype} Tensor of shape {self.shape} is no index")
-        return int(self.data)
+        return int(value_of(self))
 
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if spec else str(self)
@@ -281,6 +291,7 @@ class Tensor(_Methods):
 
     def __setitem__(self, index: Any, value: TensorLike) -> None:
         self._check_writable("x[index] = value", "tc.where or tc.scatter_add")
+        refuse_trace("elements of a Tensor are written to")
         buffer = np.asarray(self.data)  # a copy if there are no axes: NumPy's scalars are values
         value = raw(value)
         try:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .._arguments import is_real, is_whole
+from .._core.symbol import array_of
 from .._core.tensor import Tensor, raw
 from ..errors import ArgumentError, DtypeError, ShapeError
 from ..ops import maximum, sum
@@ -33,7 +34,7 @@ def class_indices(
     name: str, target: TensorLike, scores: Shape, ignore_index: int | None = None
 ) -> Array:
     """Targets checked against scores (N, C, …): integers below C, of shape (N, …)."""
-    labels = np.asarray(raw(target))
+    labels: Array = array_of(raw(target))
     if not scores:
         raise ShapeError(f"{name}: expected scores of shape (N, C), got a scalar")
     expected = scores[:1] + scores[2:] if len(scores) > 1 else ()
@@ -68,7 +69,7 @@ def _fix(given: Shape, scores: Shape, expected: Shape) -> str:
 
 def class_weights(weight: TensorLike, classes: int, dtype: DTypeLike) -> Array:
     """One number for each class."""
-    weights = np.asarray(raw(weight), dtype)
+    weights: Array = array_of(raw(weight), dtype)
     if weights.shape != (classes,):
         raise ShapeError(f"weight has shape {weights.shape}, there are {classes} classes")
     return weights

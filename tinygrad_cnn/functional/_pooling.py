@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .._core.primitive import apply
-from .._core.tensor import Tensor, as_tensor
-from .._kernels import windows as kernels
+from .._core.symbol import any_of, fixed
+from .._core.tensor import Tensor, as_tensor, raw
 from .._kernels.windows import Window
 from ..errors import ArgumentError, DtypeError, ShapeError
 from ..ops import current_conventions, max, reshape, transpose
-from ..ops.windows import check_fits, gather_windows_p, geometry, im2col_p
+from ..ops.windows import check_fits, gather_windows_p, geometry, im2col_p, switches_p
 from ..typing import Array, IntTuple, Shape, TensorLike
 from ._sliding import Fit, Padding, Widths, fitted, numbers, padded, widths
 
@@ -145,8 +145,8 @@ def largest(x: Tensor, placed: Layout, name: str) -> tuple[Tensor, Array]:
     """The largest element of every window, and its place there, counted row-major."""
     lowest = lowest_of(x)
     images, window = padded(x, placed.padding, "zeros", name, lowest), placed.window
-    switches = kernels.switches(images.data, window=window)
-    if images is not x and np.any(x.data == lowest):
+    switches: Any = apply(switches_p, raw(images), window=window)
+    if images is not x and any_of(raw(x) == lowest):
         switches = _without_padding(switches, placed)
     if current_conventions().ties == "split":
         return max(windows_of(x, placed, name, lowest), axis=2), switches
@@ -166,7 +166,7 @@ def _without_padding(switches: Array, placed: Layout) -> Array:
     axes = zip(placed.starts(), placed.window.dilation, strict=True)
     first = np.ix_(*(np.maximum(-(start // d), 0) for start, d in axes))
     inside = np.ravel_multi_index(np.broadcast_arrays(*first), placed.window.kernel)
-    return np.where(switches == 0, inside, switches).astype(switches.dtype)
+    return np.where(switches == 0, fixed(inside), switches).astype(switches.dtype)
 
 
 def winners(switches: Array, placed: Layout) -> list[Array]:
@@ -199,4 +199,4 @@ def divisors(placed: Layout, count_include_pad: bool) -> int | Array:
     for start, f, n, (before, after) in axes:
         counts.append(np.minimum(start + f, n + after) - np.maximum(start, -before))
     found: Array = math.prod(np.ix_(*counts))  # type: ignore[assignment]
-    return window.places if np.all(found == window.places) else found
+    return window.places if np.all(found == window.places) else fixed(found)

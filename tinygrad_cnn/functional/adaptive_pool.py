@@ -10,6 +10,7 @@ import numpy as np
 
 from .._arguments import is_whole
 from .._core.context import composition
+from .._core.symbol import fixed
 from .._core.tensor import Tensor
 from ..errors import ShapeError
 from ..ops import max, pad, sum
@@ -201,7 +202,7 @@ def _binned(x: Tensor, output_size: OutputSize, filling: float, name: str) -> _B
         images = pad(images, ((0, 0), (0, 0), *((0, fill) for fill in filled)), filling)
     for axis, (places, n) in enumerate(zip(names, size, strict=True), 2):
         if not np.array_equal(places, np.arange(n)):
-            images = images[(slice(None),) * axis + (places,)]
+            images = images[(slice(None),) * axis + (fixed(places),)]
     placed = layout(images, tuple(kernel), tuple(stride), 0, 1, False, None, name=name)
     return _Bins(images, placed, names, lengths)
 
@@ -225,7 +226,8 @@ def _mean(x: Tensor, output_size: OutputSize) -> Tensor:
     total = sum(windows_of(images, placed, name), axis=2)
     counts: Array = math.prod(np.ix_(*lengths))  # type: ignore[assignment]
     places = placed.window.places
-    return total / (places if np.all(counts == places) else counts.astype(total.dtype))
+    same = np.all(counts == places)
+    return total / (places if same else fixed(counts.astype(total.dtype)))
 
 
 def _largest(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .._core.context import composition
+from .._core.symbol import volatile
 from .._core.tensor import Tensor, as_tensor
 from ..errors import ArgumentError, ShapeError
 from ..random import generator_or_default
@@ -47,8 +48,11 @@ def _dropped(
     """x times a mask drawn in a shape that broadcasts to that of x."""
     if not training or p == 0.0:
         return x
-    draws = np.asarray(generator_or_default(generator).random(drawn, np.float32))
-    mask: Array = (draws >= p).astype(x.dtype) / (1.0 - p)
+
+    def draw() -> Array:
+        return np.asarray(generator_or_default(generator).random(drawn, np.float32))
+
+    mask: Array = (volatile(draw, drawn, np.float32) >= p).astype(x.dtype) / (1.0 - p)
     return x * mask
 
 

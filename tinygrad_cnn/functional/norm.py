@@ -8,6 +8,7 @@ import numpy as np
 
 from .._arguments import is_real, whole
 from .._core.context import composition
+from .._core.symbol import assign, value_of
 from .._core.tensor import Tensor, as_tensor, raw
 from ..errors import ArgumentError, ShapeError
 from ..ops import reshape, sqrt
@@ -144,10 +145,10 @@ def _statistics(
 
 def _track(running: Tensor | None, found: Tensor, momentum: float, scale: float = 1.0) -> None:
     if running is not None and found.size:
-        data = running.data
+        data = value_of(running)
         batch = scale * found.data.mean(0).reshape(data.shape)  # over the images, if there are any
         # a new array: a graph may have saved the old one
-        running.data = (data + momentum * (batch - data)).astype(data.dtype)
+        assign(running, (data + momentum * (batch - data)).astype(data.dtype))
 
 
 def check_eps(owner: str, eps: float) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from .._arguments import whole
 from .._core.context import composition
+from .._core.symbol import fixed
 from .._core.tensor import Tensor
 from ..errors import ArgumentError
 from ..ops import abs, sum
@@ -258,7 +259,7 @@ def _mean(
     if divisor_override is not None:
         return total / divisor_override
     counts = divisors(placed, count_include_pad)
-    return total / (counts if isinstance(counts, int) else counts.astype(total.dtype))
+    return total / (counts if isinstance(counts, int) else fixed(counts.astype(total.dtype)))
 
 
 @composition

@@ -8,7 +8,8 @@ import numpy as np
 
 from .._arguments import is_real
 from .._core.context import composition
-from .._core.tensor import Tensor, as_tensor
+from .._core.symbol import any_of
+from .._core.tensor import Tensor, as_tensor, raw
 from ..errors import ArgumentError, ShapeError
 from ..ops import abs, exp, log, max, reshape, sqrt, squeeze, sum, where
 from ..ops._axes import normalize_axes
@@ -89,7 +90,7 @@ def logsumexp(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tenso
     x = in_floats(x)
     _count(x, axis, "logsumexp")
     # m is a constant: the formula holds for every m, so that no gradient goes through it.
-    largest = np.max(x.data, normalize_axes(axis, x.ndim, "logsumexp"), keepdims=True)
+    largest = np.max(raw(x), normalize_axes(axis, x.ndim, "logsumexp"), keepdims=True)
     shift = np.where(np.isfinite(largest), largest, 0.0).astype(largest.dtype)
     total = log(sum(exp(x - shift), axis, keepdims=True)) + shift
     return total if keepdims else _drop(total, axis)
@@ -126,6 +127,6 @@ def norm(x: TensorLike, axis: Axis = None, ord: float = 2.0, keepdims: bool = Fa
 def root(x: Tensor, ord: float) -> Tensor:
     """x**(1 / ord), with gradient 0 at 0, where the derivative is infinite."""
     zero = x == 0
-    safe = where(zero, 1.0, x) if np.any(zero) else x
+    safe = where(zero, 1.0, x) if any_of(zero) else x
     root = sqrt(safe) if ord == 2 else safe ** (1 / ord)
-    return where(zero, 0.0, root) if np.any(zero) else root
+    return where(zero, 0.0, root) if any_of(zero) else root

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .._core.context import composition
+from .._core.symbol import array_of
 from .._core.tensor import Tensor, raw
 from .._kernels.windows import batch_last
 from ..errors import DtypeError, OutOfBoundsError, ShapeError
@@ -163,7 +164,7 @@ def _size(
 
 def _checked_indices(indices: TensorLike, shape: Shape, size: Shape, name: str) -> Array:
     """One index into images of that size for each element."""
-    places = np.asarray(raw(indices))
+    places: Array = array_of(raw(indices))
     if places.shape != shape:
         raise ShapeError(f"{name}: indices of shape {places.shape} for an input of shape {shape}")
     if places.dtype.kind not in "iu":

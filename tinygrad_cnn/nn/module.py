@@ -14,6 +14,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 
 from .._core.context import Scope, per_thread
+from .._core.symbol import refuse_trace
 from .._core.tensor import Tensor
 from ..errors import ArgumentError, DtypeError, GraphError
 from ..typing import Array, DTypeLike
@@ -24,6 +25,9 @@ from .parameter import Parameter, assign
 __all__ = ["Module"]
 
 Part = TypeVar("Part", bound="Parameter | Module")
+
+
+_HOOKS = "a module has hooks, which may do anything"
 
 
 def _join(path: str, name: str) -> str:
@@ -102,6 +106,7 @@ class Module:
             context.scope = outer
 
     def _after_pre_hooks(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        refuse_trace(_HOOKS)
         for hook in tuple(self._forward_pre_hooks.values()):
             changed = hook(self, args)
             if changed is not None:
@@ -109,6 +114,7 @@ class Module:
         return args
 
     def _after_hooks(self, args: tuple[Any, ...], output: Any) -> Any:
+        refuse_trace(_HOOKS)
         for hook in tuple(self._forward_hooks.values()):
             changed = hook(self, args, output)
             if changed is not None:
@@ -118,6 +124,7 @@ class Module:
     # -- parts -------------------------------------------------------------------------------
 
     def __setattr__(self, name: str, value: Any) -> None:
+        refuse_trace(f"{type(self).__name__}.{name} is set")
         self._check_kind(name, value)
         if isinstance(value, (Parameter, Module)):
             self._adopt(name, value)
@@ -348,7 +355,7 @@ class Module:
     def zero_grad(self) -> None:
         """Drop the gradients of all parameters."""
         for parameter in self.parameters():
-            if parameter.grad is not None:
+            if parameter.requires_grad:
                 parameter.grad = None
 
     def apply(self, fn: Callable[[Module], Any]) -> Self:

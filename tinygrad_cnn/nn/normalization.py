@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import functional as F
 from .._arguments import is_real
+from .._core.symbol import assign, refuse_trace
 from .._core.tensor import Tensor, raw
 from ..errors import ArgumentError, ShapeError
 from ..functional.norm import check_eps
@@ -86,6 +87,7 @@ class _BatchNorm(_RunningNorm):
         self._check_input(x)
         momentum, batches = self.momentum, self.num_batches_tracked
         if momentum is None:  # the plain average over all batches
+            refuse_trace("momentum=None counts batches in Python")
             momentum = 1.0 if batches is None else 1.0 / (batches.item() + 1)
         out = F.batch_norm(
             x,
@@ -98,7 +100,7 @@ class _BatchNorm(_RunningNorm):
             self.eps,
         )
         if self.training and batches is not None:
-            self.num_batches_tracked = batches + 1
+            assign(batches, raw(batches) + 1)
         return out
 
 

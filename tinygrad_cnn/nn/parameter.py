@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .._core.node import Leaf
+from .._core.symbol import refuse_trace
 from .._core.tensor import Tensor
 from ..errors import GraphError
 from ..typing import TensorLike
@@ -79,6 +80,7 @@ def assign(target: Tensor, values: Any) -> None:
             f"can't overwrite a Tensor of shape {target.shape} that is the result of an"
             " operation: pass the leaf that it was computed from"
         )
+    refuse_trace("values of a Tensor are replaced")
     if isinstance(target.data, np.ndarray):
         target.data[...] = values
         target.mark_changed()

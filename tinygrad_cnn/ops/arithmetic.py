@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from .._core.primitive import Rule, apply, primitive
+from .._core.symbol import any_of
 from .._core.tensor import Tensor, raw
 from ..errors import DtypeError
 from ..typing import TensorLike
@@ -76,13 +77,13 @@ def _nonzero_base(x: Any, y: Any) -> Any:
     if isinstance(y, (int, float)) and y:
         return x
     undefined = (x == 0) & (y == 0)
-    return where(undefined, 1.0, x) if np.any(undefined) else x
+    return where(undefined, 1.0, x) if any_of(undefined) else x
 
 
 def _log_of_nonzero(x: Any) -> Any:
     """ln x, with 0 where x = 0: there x**y * ln x tends to 0, but 0 * -inf is NaN."""
     zero = x == 0
-    return log(where(zero, 1.0, x) if np.any(zero) else x)
+    return log(where(zero, 1.0, x) if any_of(zero) else x)
 
 
 power_p = _broadcasting(

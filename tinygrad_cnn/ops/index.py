@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .._core.primitive import apply, primitive
+from .._core.symbol import array_of, fixed
 from .._core.tensor import Tensor, raw
 from ..errors import OutOfBoundsError, ShapeError
 from ..typing import Shape, TensorLike
@@ -107,11 +108,12 @@ def take_along_axis(x: TensorLike, indices: TensorLike, axis: int = -1) -> Tenso
     tensor([[5.],
             [7.]])
     """
-    places = np.asarray(raw(indices))
+    places = array_of(raw(indices))
     if places.ndim != np.ndim(raw(x)):
         raise ShapeError(
             f"take_along_axis: indices of {places.ndim} axes for an array of {np.ndim(raw(x))}"
         )
-    index: list[Any] = list(np.ogrid[tuple(slice(n) for n in places.shape)])
+    along = np.ogrid[tuple(slice(n) for n in places.shape)]
+    index: list[Any] = [fixed(places) for places in along]
     index[normalize_axis(axis, places.ndim, "take_along_axis")] = places
     return getitem(x, tuple(index))

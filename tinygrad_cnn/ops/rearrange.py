@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .._core.symbol import array_of, fixed
 from .._core.tensor import Tensor, raw
 from ..errors import ArgumentError, DtypeError
 from ..typing import Array, TensorLike
@@ -39,7 +40,7 @@ def take(x: TensorLike, indices: TensorLike, axis: int | None = None) -> Tensor:
     tensor([[2., 2., 1.],
             [4., 4., 3.]])
     """
-    places = np.asarray(raw(indices))
+    places = array_of(raw(indices))
     if places.dtype.kind not in "iu" and places.size:
         raise DtypeError(f"take: indices of dtype {places.dtype}, expected integers")
     if axis is None:
@@ -73,7 +74,7 @@ def repeat(x: TensorLike, repeats: TensorLike, axis: int | None = None) -> Tenso
         raise ArgumentError(
             f"repeat: repeats={repeats!r}, expected an integer from 0 up, or {length} of them"
         )
-    return take(x, np.repeat(np.arange(length), counts), axis)
+    return take(x, fixed(np.repeat(np.arange(length), counts)), axis)
 
 
 def diagonal(x: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
@@ -93,7 +94,8 @@ def diagonal(x: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> 
     others = (i for i in range(len(shape)) if i not in pair)
     below, above = max(-offset, 0), max(offset, 0)
     places = np.arange(min(shape[pair[0]] - below, shape[pair[1]] - above))
-    return getitem(transpose(x, *others, *pair), (..., places + below, places + above))
+    index = (..., fixed(places + below), fixed(places + above))
+    return getitem(transpose(x, *others, *pair), index)
 
 
 def trace(x: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
@@ -118,7 +120,7 @@ def argsort(x: TensorLike, axis: int | None = -1) -> Array:
     >>> tc.argsort(tc.tensor([3.0, 1.0, 2.0]))
     array([1, 2, 0])
     """
-    data = np.asarray(raw(x))
+    data = array_of(raw(x))
     if axis is not None:
         axis = normalize_axis(axis, data.ndim, "argsort")
     return np.argsort(data, axis, kind="stable")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .._core.primitive import apply, primitive
+from .._core.symbol import any_of, array_of, fixed
 from .._core.tensor import Tensor, raw
 from ..errors import ShapeError
 from ..typing import Array, Axis, TensorLike
@@ -47,13 +48,15 @@ def _extremum_rule(g: Any, ans: Any, x: Any, *, axis: Any, keepdims: bool, ties:
 
 
 def _prod_rule(g: Any, ans: Any, x: Any, *, axis: tuple[int, ...], keepdims: bool) -> Any:
-    if np.all(raw(x) != 0):
+    if not any_of(raw(x) == 0):
         return _spread(g * ans, x, axis) / x
     # the product of the other factors, taken literally: row i has factor i replaced by 1
     kept = [i for i in range(x.ndim) if i not in axis]
     order = (*kept, *axis)
     factors = x.transpose(order).reshape(*(x.shape[i] for i in kept), -1)  # (…, n)
-    one_left_out = where(np.eye(factors.shape[-1], dtype=bool), 1.0, expand_dims(factors, -2))
+    one_left_out = where(
+        fixed(np.eye(factors.shape[-1], dtype=bool)), 1.0, expand_dims(factors, -2)
+    )
     others = prod(one_left_out, axis=-1).reshape([x.shape[i] for i in order])
     return _spread(g, x, axis) * others.transpose([int(i) for i in np.argsort(order)])
 
@@ -163,7 +166,7 @@ def any(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Array:
     >>> tc.any(tc.tensor([[0.0, 5.0], [0.0, 0.0]]), axis=1)
     array([ True, False])
     """
-    data = np.asarray(raw(x))
+    data = array_of(raw(x))
     found: Array = np.any(data, normalize_axes(axis, data.ndim, "any"), keepdims=keepdims)
     return found
 
@@ -175,7 +178,7 @@ def all(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Array:
     >>> tc.all(tc.tensor([[1.0, 5.0], [0.0, 1.0]]), axis=1)
     array([ True, False])
     """
-    data = np.asarray(raw(x))
+    data = array_of(raw(x))
     found: Array = np.all(data, normalize_axes(axis, data.ndim, "all"), keepdims=keepdims)
     return found
 
@@ -201,7 +204,7 @@ def argmin(x: TensorLike, axis: int | None = None) -> Array:
 
 
 def _arg_extremum(find: Any, x: TensorLike, axis: int | None) -> Array:
-    data = np.asarray(raw(x))
+    data = array_of(raw(x))
     name = find.__name__
     axes = _axes_of_extremum(data, axis, name)
     found: Array = find(data, None if axis is None else axes[0])

@@ -8,6 +8,7 @@ import numpy as np
 
 from .._arguments import is_whole
 from .._core.primitive import Primitive, apply, primitive
+from .._core.symbol import array_of
 from .._core.tensor import Tensor, raw
 from .._kernels import windows as kernels
 from .._kernels.windows import Window
@@ -26,6 +27,7 @@ col2im_p: Primitive = primitive(
     kernels.col2im,
     (lambda g, ans, x, *, window, shape: apply(im2col_p, g, window=window),),
 )
+switches_p = Primitive("pool_switches", kernels.switches, (None,))  # gives integers
 gather_windows_p = primitive(
     "gather_windows",
     kernels.gather_windows,
@@ -164,7 +166,7 @@ def pool_switches(
     array([[[[2]]]], dtype=uint8)
     """
     window = window_of(np.shape(raw(x)), kernel_size, stride, dilation, "pool_switches")
-    return kernels.switches(raw(x), window=window)
+    return apply(switches_p, raw(x), window=window)  # type: ignore[return-value]
 
 
 def gather_windows(
@@ -221,7 +223,7 @@ def scatter_windows(
 
 def _checked_switches(name: str, switches: Array, images: Shape, window: Window) -> Array:
     """The switches, if they name one place in each window over ``images``."""
-    switches = np.asarray(raw(switches))
+    switches = array_of(raw(switches))
     _check_windows(f"{name}: switches", switches, images, window)
     if switches.dtype.kind not in "iu":
         raise DtypeError(f"{name}: switches are integers, got {switches.dtype}")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from numbers import Real
 from typing import Any
 
+from .._core.symbol import deferrable
 from ..errors import ArgumentError, CheckpointError
 from ._checks import mapping
 from .optimizer import Group, Optimizer
@@ -34,6 +35,7 @@ class LRScheduler(ABC):
         self._last_lr: list[float] = []
         self.step()
 
+    @deferrable
     def step(self) -> None:
         """Go on by one epoch (or batch) and set the learning rates that belong to it."""
         epoch, groups = self.last_epoch + 1, self.optimizer.param_groups

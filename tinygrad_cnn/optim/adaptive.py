@@ -5,8 +5,6 @@ In the formulas ``g`` is the gradient plus ``weight_decay * w``; all operations 
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from ..typing import Array
@@ -297,7 +295,7 @@ class Adam(Optimizer):
             largest = state["max_exp_avg_sq"]
             square = np.maximum(largest, square, out=largest)
         np.sqrt(square, out=spare)
-        spare /= math.sqrt(1 - beta2**step)
+        spare /= (1 - beta2**step) ** 0.5
         spare += group["eps"]
         np.divide(mean, spare, out=spare)
         spare *= group["lr"] / (1 - beta1**step)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from .._core.symbol import deferrable
 from .._core.tensor import Tensor
 from ..errors import ArgumentError, NonFiniteError
 
@@ -17,6 +18,7 @@ __all__ = ["clip_grad_norm_", "clip_grad_value_"]
 # another Tensor, or a read-only view.
 
 
+@deferrable
 @np.errstate(over="ignore", invalid="ignore")  # an infinite norm is an answer, not an accident
 def clip_grad_norm_(
     parameters: Tensor | Iterable[Tensor],
@@ -67,6 +69,7 @@ def clip_grad_norm_(
     return total
 
 
+@deferrable
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
     """Limit every element of the gradients to [-clip_value, clip_value].
 

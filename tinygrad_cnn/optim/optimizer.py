@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from .._core.symbol import deferrable
 from .._core.tensor import Tensor
 from ..errors import ArgumentError, CheckpointError, DtypeError
 from ..typing import Array
@@ -84,11 +85,21 @@ class Optimizer(ABC):
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Drop all gradients, or with ``set_to_none=False`` replace them by zeros."""
+        if not set_to_none:
+            self._fill_with_zeros()
+            return
+        for _, param, _ in self._numbered():
+            if param.requires_grad:
+                param.grad = None
+
+    @deferrable
+    def _fill_with_zeros(self) -> None:
         for _, param, _ in self._numbered():
             if param.grad is not None:
                 # A new array: the old one may also be the gradient of another Tensor.
-                param.grad = None if set_to_none else Tensor(np.zeros_like(param.grad.data))
+                param.grad = Tensor(np.zeros_like(param.grad.data))
 
+    @deferrable
     def step(self) -> None:
         """Update every parameter that has a gradient.
 
