@@ -1,0 +1,351 @@
+"""Compiled functions as objects: threads, memory, copies, errors, ``fit``, checks and texts."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import pickle
+import threading
+import warnings
+import weakref
+
+import numpy as np
+import pytest
+
+import tinygrad_cnn as tc
+from tests.compiled_scenarios import Net, tensor, values
+from tinygrad_cnn import functional as F
+from tinygrad_cnn import nn, optim
+from tinygrad_cnn.compiler import CompileWarning, _executors, explain
+from tinygrad_cnn.errors import ArgumentError, GraphError
+
+LABELS = np.arange(8) % 3
+
+
+def convnet() -> nn.Sequential:
+    tc.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1, bias=False),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Dropout(0.3),
+        nn.Linear(64, 3),
+    )
+
+
+def images(n: int = 8) -> np.ndarray:
+    return values(n, 1, 8, 8, dtype=np.float32)
+
+
+def triple(x):
+    return x * 3
+
+
+@tc.compile
+def quadruple(x):
+    return x * 4
+
+
+# -- modules -----------------------------------------------------------------------------------
+
+
+def test_a_compiled_module_is_trained_as_the_module():
+    model = Net()
+    fast = tc.compile(model)
+    assert [p is q for p, q in zip(fast.parameters(), model.parameters(), strict=True)]
+    assert fast.state_dict().keys() == model.state_dict().keys()
+    fast.eval()
+    assert (model.training, fast.training) == (False, False)
+    with pytest.raises(AttributeError):
+        fast.no_such_attribute  # noqa: B018
+
+
+def test_a_method_is_compiled_for_each_object():
+    class Scaled:
+        def __init__(self, factor):
+            self.factor = factor
+
+        @tc.compile
+        def __call__(self, x):
+            return x * self.factor
+
+    two, three, x = Scaled(2.0), Scaled(3.0), tensor(3)
+    for _ in range(3):
+        assert (two(x) == x * 2).all()
+        assert (three(x) == x * 3).all()
+    two.factor = 5.0
+    assert (two(x) == x * 5).all()
+
+
+# -- copies, threads, memory ---------------------------------------------------------------------
+
+
+def test_copies_and_pickles_work():
+    x = tensor(3)
+    fast = tc.compile(triple)
+    fast(x)
+    assert pickle.loads(pickle.dumps(quadruple)) is quadruple
+    for other in (pickle.loads(pickle.dumps(fast)), copy.copy(fast), copy.deepcopy(fast)):
+        assert (other(x) == x * 3).all()
+
+
+def test_a_copied_module_has_parameters_of_its_own():
+    model = tc.compile(nn.Linear(3, 2))
+    x = tensor(4, 3, dtype=np.float32)
+    expected = model(x)
+    other = copy.deepcopy(model)
+    with tc.no_grad():
+        for parameter in other.parameters():
+            parameter *= 0.0
+    assert (other(x) == 0).all()
+    assert (model(x) == expected).all()
+
+
+@pytest.mark.parametrize("executor", ["plain", "numpy", "auto"])
+def test_threads_share_a_compiled_function(executor):
+    model = convnet().eval()
+    fast = tc.compile(model, executor=executor)
+    given = [images(n) + n for n in (4, 3, 8, 4)]
+    expected = [model(x) for x in given]
+    wrong = []
+
+    def work(first: int) -> None:
+        for number in range(first, first + 12):
+            one, other = fast(given[number % 4]), expected[number % 4]
+            if not np.allclose(one.data, other.data, atol=1e-5):
+                wrong.append(number)
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_a_thread_sees_arrays_while_another_traces():
+    w, tracing, seen = tensor(3, grad=True), threading.Event(), threading.Event()
+    found = []
+
+    def slow(x):
+        tracing.set()
+        seen.wait(10)
+        return (x * w).sum()
+
+    def look():
+        tracing.wait(10)
+        found.append(type(w.data))
+        seen.set()
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    tc.compile(slow)(tensor(3))
+    thread.join()
+    assert found == [np.ndarray]
+
+
+@pytest.mark.parametrize("executor", ["plain", "numpy", "auto"])
+def test_a_dropped_function_frees_its_model(executor):
+    def run() -> list[weakref.ref]:
+        model = convnet()
+        optimizer = optim.SGD(model.parameters(), lr=0.1)
+
+        def step(x, y):
+            optimizer.zero_grad()
+            loss = F.cross_entropy(model(x), y)
+            loss.backward()
+            optimizer.step()
+            return loss.item()
+
+        fast, whole = tc.compile(step, executor=executor), tc.compile(model, executor=executor)
+        for _ in range(3):
+            fast(images(), LABELS)
+            whole(images()).sum().backward()
+        return [weakref.ref(thing) for thing in (model, model[0].weight, fast, whole)]
+
+    dropped = run()
+    gc.collect()
+    assert [reference() for reference in dropped] == [None] * 4
+
+
+# -- errors --------------------------------------------------------------------------------------
+
+
+def test_the_functions_own_error_appears_and_the_next_call_compiles():
+    def divide(x, y):
+        if x.shape != y.shape:
+            raise KeyError("shapes")
+        return x / y
+
+    fast = tc.compile(divide, executor="numpy")
+    for _ in range(3):
+        with pytest.raises(KeyError, match="shapes"):
+            fast(tensor(3), tensor(2))
+        assert (fast(tensor(3), tensor(3)) == 1).all()
+
+
+def test_an_interrupt_leaves_nothing_behind():
+    interrupts = iter([True, False, False])
+
+    class Switch:
+        def __bool__(self) -> bool:
+            if next(interrupts, False):
+                raise KeyboardInterrupt
+            return False
+
+    switch = Switch()
+
+    def double(x):
+        return x if switch else x * 2
+
+    fast = tc.compile(double, executor="plain")
+    x = tensor(3)
+    with pytest.raises(KeyboardInterrupt):
+        fast(x)
+    assert isinstance(x.data, np.ndarray)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CompileWarning)
+        assert (fast(x) == x * 2).all()
+
+
+def test_settings_that_vary_all_the_time_are_given_up_with_a_warning():
+    setting = {"scale": 1.0}
+    fast = tc.compile(lambda x: x * setting["scale"], executor="plain")
+    found = []
+
+    def run() -> None:
+        for number in range(40):
+            setting["scale"] = float(number)
+            found.append(fast(tc.ones(2))[0].item())
+
+    with pytest.warns(CompileWarning, match="varies all the time") as caught:
+        run()
+    assert len(caught) == 1
+    assert found == list(range(40))
+
+
+def test_programs_for_switched_modes_are_kept():
+    model = Net(p=0.0)
+    fast = tc.compile(model, executor="plain")
+    x, made = tensor(4, 4), set()
+    for _ in range(4):
+        for training in (True, False):
+            model.train(training)
+            fast(x)
+            made.update(map(id, fast.entries.values()))
+    assert len(made) == 2
+
+
+def test_anomalies_are_found_at_the_operation():
+    fast = tc.compile(lambda x: tc.log(x))
+    fast(tc.ones(2))
+    with np.errstate(divide="raise"), pytest.raises(FloatingPointError):
+        fast(tc.zeros(2))
+
+
+# -- fit -----------------------------------------------------------------------------------------
+
+
+def batches(n: int = 20) -> list:
+    x = images(n)
+    return [(x[i : i + 8], (np.arange(n) % 3)[i : i + 8]) for i in range(0, n, 8)]
+
+
+def trained(compile: bool, optimizer=None, **options):
+    model = convnet()
+    if optimizer is None:
+        optimizer = optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+    else:
+        optimizer = optimizer(model.parameters())
+    history = tc.train.fit(
+        model, batches(), epochs=3, validation=batches(10), optimizer=optimizer, seed=1,
+        progress=False, compile=compile, **options,
+    )  # fmt: skip
+    rows = [(e.loss, e.accuracy, e.validation_loss, e.learning_rate) for e in history.epochs]
+    return np.array(rows), model.state_dict()
+
+
+def numpy_loss(outputs, targets):
+    scale = float(np.abs(outputs.numpy()).max()) * 0.0 + 1.0
+    return F.cross_entropy(outputs, targets) * scale
+
+
+@pytest.mark.parametrize("options", [{}, {"clip_norm": 0.1}, {"optimizer": optim.Adam}], ids=str)
+def test_fit_has_the_same_history_compiled(options):
+    rows, weights = trained(False, **options)
+    found, other = trained(True, **options)
+    np.testing.assert_allclose(found, rows, 1e-5)
+    for key, array in weights.items():
+        np.testing.assert_allclose(other[key], array, 1e-4, 1e-5 * np.abs(array).max(), err_msg=key)
+
+
+def test_fit_runs_a_loss_in_plain_numpy_with_one_warning():
+    rows, _ = trained(False, loss=numpy_loss)
+    with pytest.warns(CompileWarning, match=r"outputs\.numpy\(\)") as caught:
+        found, _ = trained(True, loss=numpy_loss)
+    assert len(caught) == 1
+    np.testing.assert_array_equal(found, rows)
+
+
+# -- check, explain ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wrong", [0, 1])
+def test_check_finds_a_wrong_kernel(monkeypatch, wrong):
+    real = _executors.EXECUTORS["numpy"]
+
+    def build(trace, compiled):
+        runner = real.build(trace, compiled)
+
+        def run(arrays):
+            made = runner(arrays)
+            made[wrong] = made[wrong] * np.float32(1.1)
+            return made
+
+        return run
+
+    monkeypatch.setitem(_executors.EXECUTORS, "numpy", real._replace(build=build))
+    model = convnet()
+    fast = tc.compile(lambda x, y: F.cross_entropy(model(x), y), executor="numpy", check=True)
+    message = "result 0" if wrong == 0 else "the gradient of"
+    with pytest.raises(GraphError, match=f"differs from eager mode: {message}"):
+        fast(images(), LABELS)
+
+
+@pytest.mark.parametrize("executor", ["plain", "numpy", "auto"])
+def test_check_passes_what_is_right_and_changes_nothing(executor):
+    def losses(**options):
+        model = convnet()
+        optimizer = optim.Adam(model.parameters())
+        tc.manual_seed(3)
+
+        def step(x, y):
+            optimizer.zero_grad()
+            loss = F.cross_entropy(model(x), y)
+            loss.backward()
+            optimizer.step()
+            return loss.item()
+
+        fast = tc.compile(step, **options) if options else step
+        return [fast(images(), LABELS) for _ in range(4)]
+
+    np.testing.assert_allclose(losses(executor=executor, check=True), losses(), 1e-5)
+
+
+def test_explain_says_what_runs_where_and_why():
+    fast = tc.compile(lambda x, k: x * k if k else print(x), executor="plain")
+    fast(tc.ones(2, 3), 2.0)
+    with pytest.warns(CompileWarning):
+        fast(tc.ones(2), 0.0)
+    with tc.no_grad():
+        fast(tc.ones(2, 3), 2.0)
+    text = explain(fast)
+    assert "with float64 (2, 3):\n  plain: 1 operations" in text
+    assert "with float64 (2, 3), under no_grad:" in text
+    assert "with float64 (2,):\n  as it is written, in eager mode: it prints" in text
+    with pytest.raises(ArgumentError, match="call the function first"):
+        explain(tc.compile(triple))
+    with pytest.raises(ArgumentError, match="no function that"):
+        explain(triple)
