@@ -1,0 +1,267 @@
+"""What Winograd's kernels share: chunks of tiles, their transformed input, and the products."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from ..emit import Builder, Index, Module, Value
+from ._transforms import Matrix, transform
+
+# Vectors of 32 bytes of transformed input and of products that are in use at a time: they stay in
+# a cache of 512 KB, beside the filters.
+CHUNK = 1 << 13
+LINE = 16  # numbers of four bytes in a cache line
+FEWEST = 4  # tiles of a chunk: with less, the filters are read too often
+MOST = 16  # with more, what a product reads again and again leaves the first cache
+
+
+def split(length: int, most: int) -> list[tuple[int, int, int]]:
+    """(start, stop, size): ranges that are cut into pieces of one size, as even as can be.
+
+    >>> split(16, 6)
+    [(0, 6, 6), (6, 16, 5)]
+    """
+    pieces = -(-length // most)
+    size, larger = divmod(length, pieces)
+    middle = larger * (size + 1)
+    ranges = [(0, middle, size + 1), (middle, length, size)]
+    return [(start, stop, size) for start, stop, size in ranges if start < stop]
+
+
+def apart(numbers: int) -> int:
+    """A stride of at least so many numbers, between points that are written together.
+
+    An odd number of cache lines, so that the points do not compete for a few places in the cache.
+    """
+    return (-(-numbers // LINE) | 1) * LINE
+
+
+class Tiles(NamedTuple):
+    """The tiles of m x m outputs that an image is cut into, and the chunks of tiles.
+
+    Where m does not divide the size, the last tile is moved back so that it ends with the
+    image: nothing outside of it is read. The pixels that it shares belong to its neighbour.
+
+    Attributes:
+        m: the length of a tile.
+        size: of the image, at least m.
+        chunk: how many tiles are transformed together, down and across.
+    """
+
+    m: int
+    size: tuple[int, int]
+    chunk: tuple[int, int]
+
+    @classmethod
+    def of(
+        cls, m: int, kernel: int, size: tuple[int, int], planes: int, budget: int = CHUNK
+    ) -> Tiles:
+        """Chunks whose points are about ``budget`` vectors, of so many channels and filters.
+
+        They are whole rows of tiles, or an even number of the tiles of one.
+        """
+        most = min(max(budget // ((m + kernel - 1) ** 2 * planes), FEWEST), MOST)
+        down, across = (-(-length // m) for length in size)
+        if across > most:
+            part = -(-across // -(-across // most))
+            return cls(m, size, (1, part + part % 2))
+        rows = most // across
+        return cls(m, size, (-(-down // -(-down // rows)), across))
+
+    @property
+    def most(self) -> int:
+        """How many tiles a chunk has."""
+        return self.chunk[0] * self.chunk[1]
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """How many tiles the image has, down and across."""
+        down, across = (-(-length // self.m) for length in self.size)
+        return down, across
+
+    def chunks(self, builder: Builder, body: Callable[[Chunk], None]) -> None:
+        """``body`` for each chunk; those at the end may be smaller."""
+        down, across = self.counts
+
+        def row(top: Value, rows: int) -> None:
+            builder.tiles(
+                across, self.chunk[1], lambda left, n: body(Chunk(self, top, left, rows, n))
+            )
+
+        builder.tiles(down, self.chunk[0], row)
+
+    def owns(
+        self, builder: Builder, tile: tuple[Value, Value], pixel: tuple[int | Value, int | Value]
+    ) -> Value | None:
+        """Whether a pixel belongs to the tile; None where it certainly does."""
+        owned = None
+        for axis in (0, 1):
+            count, i = self.counts[axis], pixel[axis]
+            shared = count * self.m - self.size[axis]  # first pixels of the last tile
+            if not shared or (isinstance(i, int) and i >= shared):
+                continue
+            inner = builder.ir.icmp_signed("<", tile[axis], builder.index(count - 1))
+            here = builder.ir.icmp_signed(">=", builder.index(i), builder.index(shared))
+            either = builder.ir.or_(inner, here)
+            owned = either if owned is None else builder.ir.and_(owned, either)
+        return owned
+
+
+class Chunk(NamedTuple):
+    """Tiles that are transformed together: those from (top, left) on."""
+
+    tiles: Tiles
+    top: Value
+    left: Value
+    rows: int
+    columns: int
+
+    @property
+    def total(self) -> int:
+        """How many tiles it has."""
+        return self.rows * self.columns
+
+    def each(
+        self, builder: Builder, body: Callable[[Value, tuple[Value, Value], list[Value]], None]
+    ) -> None:
+        """``body(number in the chunk, tile (down, across), its first pixel)``."""
+
+        def one(r: Value, q: Value) -> None:
+            tile = builder.index([(self.top, 1), (r, 1)]), builder.index([(self.left, 1), (q, 1)])
+            number = builder.index([(r, self.columns), (q, 1)])
+            body(number, tile, [self._pixel(builder, axis, tile[axis]) for axis in (0, 1)])
+
+        def row(r: Value, _: list[Value]) -> None:
+            builder.loop(0, self.columns, lambda q, _: one(r, q))
+
+        builder.loop(0, self.rows, row)
+
+    def _pixel(self, builder: Builder, axis: int, tile: Value) -> Value:
+        m, size = self.tiles.m, self.tiles.size[axis]
+        pixel = builder.index([(tile, m)])
+        if size % m == 0:
+            return pixel
+        last = builder.index(size - m)
+        return builder.ir.select(builder.ir.icmp_signed("<", pixel, last), pixel, last)
+
+
+def transform_input(
+    builder: Builder,
+    matrix: Matrix,
+    chunk: Chunk,
+    channels: int,
+    x: tuple[Value, tuple[int, int, int]],
+    v: tuple[Value, int, Callable[[Value, Value], Index]],
+) -> None:
+    """B' d B of each tile and channel of a chunk.
+
+    Args:
+        builder: of the function.
+        matrix: B'.
+        chunk: which tiles.
+        channels: how many there are.
+        x: the image and its strides (channel, row, column).
+        v: where to, the stride from point to point, and the index of (channel, tile).
+    """
+    image, (xc, xh, xw) = x
+    transformed, point, place = v
+    n = len(matrix)
+
+    def tile(c: Value, number: Value, pixel: list[Value]) -> None:
+        here = builder.at(image, [(c, xc), (pixel[0], xh), (pixel[1], xw)])
+        d = [[builder.load(here, i * xh + j * xw) for j in range(n)] for i in range(n)]
+        there = builder.at(transformed, place(c, number))
+        for i, row in enumerate(transform(builder, matrix, d)):
+            for j, value in enumerate(row):
+                builder.store(value, there, (i * n + j) * point)
+
+    def channel(c: Value, _: list[Value]) -> None:
+        chunk.each(builder, lambda number, _tile, pixel: tile(c, number, pixel))
+
+    builder.loop(0, channels, channel)
+
+
+def panel(registers: int) -> int:
+    """How many vectors of the right factor a product holds in registers."""
+    return 2 if registers <= 16 else 4
+
+
+class Product(NamedTuple):
+    """out[p][i][j] = sum over s of a[p][i][s] b[p][s][j]: a of numbers, b and out of vectors.
+
+    The columns of b lie in panels, each (depth, panel): what an inner loop reads is contiguous.
+
+    Attributes:
+        points, rows, depth, columns: the sizes of p, i, s and j.
+        a: its strides (point, row).
+        b: its stride from point to point.
+        out: its strides (point, row).
+        add: whether the product is added to what is there. It is summed by itself first, so
+            that the rounding errors of many chunks stay small.
+    """
+
+    points: int
+    rows: int
+    depth: int
+    columns: int
+    a: tuple[int, int]
+    b: int
+    out: tuple[int, int]
+    add: bool = False
+
+    def function(self, module: Module, name: str) -> Value:
+        """The function of (a, b, out); one of this name is emitted once."""
+        return module.module.globals.get(name) or module.inner(name, 3, self._body)
+
+    def _body(self, builder: Builder, a: Value, b: Value, out: Value) -> None:
+        lanes, registers = builder.lanes, builder.module.registers
+        width = panel(registers)
+
+        def point(p: Value, _: list[Value]) -> None:
+            bases = [
+                builder.at(pointer, [(p, stride)])
+                for pointer, stride in ((a, self.a[0]), (b, self.b), (out, self.out[0]))
+            ]
+
+            def columns(j: Value, count: int) -> None:
+                right = builder.at(bases[1], [(j, self.depth * lanes)])
+                most = (registers - 2 - count) // count
+                for start, stop, size in split(self.rows, most):
+
+                    def rows(i: Value, _: list[Value], size: int = size) -> None:
+                        left = builder.at(bases[0], [(i, self.a[1])])
+                        to = builder.at(bases[2], [(i, self.out[1]), (j, lanes)])
+                        self._tile(builder, left, right, to, (size, count))
+
+                    builder.loop(start, stop, rows, step=size)
+
+            builder.tiles(self.columns, width, columns)
+
+        builder.loop(0, self.points, point)
+
+    def _tile(
+        self, builder: Builder, left: Value, right: Value, to: Value, size: tuple[int, int]
+    ) -> None:
+        """Rows and columns whose sums are in registers."""
+        rows, columns = size
+        lanes, width = builder.lanes, panel(builder.module.registers)
+        unroll = next(n for n in (2, 1) if self.depth % n == 0)
+
+        def steps(s: Value, sums: list[Value]) -> list[Value]:
+            a, b = builder.at(left, s), builder.at(right, [(s, width * lanes)])
+            for u in range(unroll):
+                vectors = [builder.load(b, (u * width + j) * lanes) for j in range(columns)]
+                for i in range(rows):
+                    number = builder.load_splat(a, i * self.a[1] + u)
+                    for j, vector in enumerate(vectors):
+                        at = i * columns + j
+                        sums[at] = builder.fma(vector, number, sums[at])
+            return sums
+
+        zeros = [builder.zero] * (rows * columns)
+        for at, value in enumerate(builder.loop(0, self.depth, steps, zeros, step=unroll)):
+            index = at // columns * self.out[1] + at % columns * lanes
+            if self.add:
+                value = builder.ir.fadd(builder.load(to, index), value)
+            builder.store(value, to, index)

@@ -1,0 +1,276 @@
+"""Winograd convolution: m x m outputs of an r x r filter from (m + r - 1)² products a channel.
+
+The transforms are plain additions of vectors, since an image is a lane; the products of a chunk
+of tiles are one matrix product for each point, between numbers and vectors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ....errors import ArgumentError
+from ..emit import Builder, Index, Module, Value, i32
+from ..expression import Expression
+from ._tiles import Chunk, Product, Tiles, apart, panel, transform_input
+from ._transforms import cook_toom, transform
+from .conv import operands
+
+
+@dataclass(frozen=True)
+class FilterTransform:
+    """U[p][k][c] = (G w[k, c] G')[p], once a step; p counts the (tile + kernel - 1)² points.
+
+    Turned, for the gradient of the input: U[p][c][k] of the filters turned by 180 degrees.
+    Threads share the work by ranges of rows, the k (turned: the c) of U.
+
+    Attributes:
+        channels, filters: C and K of the weight (K, C, kernel, kernel), which is contiguous.
+        kernel: the length of a filter.
+        tile: the length of a tile of outputs, m of F(m x m, r x r).
+        turned: whether it is for the gradient of the input.
+        start, count: the range of rows; None is all that follow.
+    """
+
+    channels: int
+    filters: int
+    kernel: int
+    tile: int = 2
+    turned: bool = False
+    start: int = 0
+    count: int | None = None
+
+    def __post_init__(self) -> None:
+        cook_toom(self.tile, self.kernel)
+        check_range(self._range, self.channels if self.turned else self.filters)
+
+    @property
+    def pointers(self) -> tuple[str, ...]:
+        """What each pointer is."""
+        return "weight", "U"
+
+    @property
+    def _range(self) -> tuple[int, int]:
+        rows = self.channels if self.turned else self.filters
+        return self.start, rows if self.count is None else self.start + self.count
+
+    @property
+    def transformed(self) -> int:
+        """How many numbers U has."""
+        return (self.tile + self.kernel - 1) ** 2 * self.channels * self.filters
+
+    def emit(self, module: Module, name: str) -> None:
+        """Write the function."""
+        module.kernel(name, 2, self._body)
+
+    def _body(self, builder: Builder, weight: Value, u: Value) -> None:
+        r = self.kernel
+        columns, strides = self.channels, [self.channels * r * r, r * r]
+        if self.turned:
+            columns = self.filters
+            strides.reverse()
+
+        def row(i: Value, _: list[Value]) -> None:
+            def pairs(j: Value, size: int) -> None:
+                source = builder.at(weight, [(i, strides[0]), (j, strides[1])])
+                self._pairs(
+                    builder, source, strides[1], builder.at(u, [(i, columns), (j, 1)]), size
+                )
+
+            builder.tiles(columns, builder.lanes, pairs)
+
+        builder.loop(*self._range, row)
+
+    def _pairs(self, builder: Builder, source: Value, stride: int, to: Value, size: int) -> None:
+        """Up to as many filters as there are lanes, whose first taps are ``stride`` apart."""
+        r = self.kernel
+        n = self.tile + r - 1
+        taps = [
+            _gather(builder, source, [lane * stride + tap for lane in range(size)])
+            for tap in range(r * r)
+        ]
+        if self.turned:
+            taps.reverse()
+        g = [taps[i * r : (i + 1) * r] for i in range(r)]
+        made = transform(builder, cook_toom(self.tile, r).filter, g)
+        for p in range(n * n):
+            value, at = made[p // n][p % n], p * self.channels * self.filters
+            if size == builder.lanes:
+                builder.store(value, to, at, aligned=False)
+                continue
+            for lane in range(size):
+                builder.store_number(builder.ir.extract_element(value, i32(lane)), to, at + lane)
+
+
+def _gather(builder: Builder, pointer: Value, indices: list[int]) -> Value:
+    """A vector of numbers from here and there; the lanes beyond them are zero."""
+    vector = builder.zero
+    for lane, index in enumerate(indices):
+        number = builder.load_number(pointer, index)
+        vector = builder.ir.insert_element(vector, number, i32(lane))
+    return vector
+
+
+@dataclass(frozen=True)
+class WinogradConvolution:
+    """y[k, oh, ow] = bias[k] + sum over c, i, j of w[k, c, i, j] x[c, oh + i, ow + j].
+
+    As ``Convolution``, with the filters in U (``FilterTransform``). With dy in place of x, turned
+    filters, channels and filters exchanged, it is the gradient of the input.
+
+    Attributes:
+        channels, filters: C and K.
+        kernel: the length of a filter.
+        size: of the output, (OH, OW), at least (tile, tile).
+        x: its strides (channel, row, column).
+        epilogue: what is done with each sum, its value 0, at (k, oh, ow).
+        lanes: how many numbers a vector has.
+        bias: whether there is one.
+        tile: the length of a tile of outputs, m of F(m x m, r x r).
+    """
+
+    channels: int
+    filters: int
+    kernel: int
+    size: tuple[int, int]
+    x: tuple[int, int, int]
+    epilogue: Expression
+    lanes: int
+    bias: bool = True
+    tile: int = 2
+
+    def __post_init__(self) -> None:
+        check(self.kernel, self.size, self.tile)
+
+    @property
+    def pointers(self) -> tuple[str, ...]:
+        """What each pointer is."""
+        bias = ("bias",) if self.bias else ()
+        return "x", "U", *bias, "scratch", *operands(self.epilogue)
+
+    @property
+    def scratch(self) -> int:
+        """How many numbers it needs for transformed inputs and products."""
+        return self._points * (self._input_stride + self._output_stride)
+
+    @property
+    def _points(self) -> int:
+        return (self.tile + self.kernel - 1) ** 2
+
+    @property
+    def _tiles(self) -> Tiles:
+        return Tiles.of(self.tile, self.kernel, self.size, self.channels + self.filters)
+
+    @property
+    def _input_stride(self) -> int:
+        return apart(self.channels * -(-self._tiles.most // 4) * 4 * self.lanes)
+
+    @property
+    def _output_stride(self) -> int:
+        return apart(self.filters * self._tiles.most * self.lanes)
+
+    def emit(self, module: Module, name: str) -> None:
+        """Write the function."""
+        check_lanes(module, self.lanes)
+
+        def body(builder: Builder, x: Value, u: Value, *rest: Value) -> None:
+            bias, (v, *others) = (rest[0], rest[1:]) if self.bias else (None, rest)
+            products = builder.at(v, self._points * self._input_stride)
+
+            def chunk(chunk: Chunk) -> None:
+                self._input(builder, chunk, x, v)
+                builder.ir.call(self._product(module, name, chunk.total), [u, v, products])
+                self._output(builder, chunk, products, bias, others)
+
+            self._tiles.chunks(builder, chunk)
+
+        module.kernel(name, len(self.pointers), body)
+
+    def _input(self, builder: Builder, chunk: Chunk, x: Value, v: Value) -> None:
+        width = panel(builder.module.registers)
+
+        def place(c: Value, number: Value) -> Index:
+            """In panels of tiles, as ``Product`` reads them."""
+            which = builder.ir.udiv(number, builder.index(width))
+            within = builder.ir.urem(number, builder.index(width))
+            lanes = self.lanes
+            return [(which, self.channels * width * lanes), (c, width * lanes), (within, lanes)]
+
+        matrix = cook_toom(self.tile, self.kernel).input
+        to = v, self._input_stride, place
+        transform_input(builder, matrix, chunk, self.channels, (x, self.x), to)
+
+    def _product(self, module: Module, name: str, tiles: int) -> Value:
+        product = Product(
+            self._points,
+            self.filters,
+            self.channels,
+            tiles,
+            a=(self.filters * self.channels, self.channels),
+            b=self._input_stride,
+            out=(self._output_stride, tiles * self.lanes),
+        )
+        return product.function(module, f"{name}.product{tiles}")
+
+    def _output(
+        self, builder: Builder, chunk: Chunk, products: Value, bias: Value, others: list[Value]
+    ) -> None:
+        matrix = cook_toom(self.tile, self.kernel).output
+        n = self.tile + self.kernel - 1
+
+        def tile(k: Value, number: Value, tile: tuple[Value, Value], pixel: list[Value]) -> None:
+            here = builder.at(products, [(k, chunk.total * self.lanes), (number, self.lanes)])
+            m = [
+                [builder.load(here, (i * n + j) * self._output_stride) for j in range(n)]
+                for i in range(n)
+            ]
+            made = transform(builder, matrix, m)
+            start = builder.load_splat(bias, k) if self.bias else None
+            for i, row in enumerate(made):
+                for j, value in enumerate(row):
+                    total = builder.ir.fadd(value, start) if self.bias else value
+                    at: list[Index] = [k, [(pixel[0], 1), (i, 1)], [(pixel[1], 1), (j, 1)]]
+                    owned = self._tiles.owns(builder, tile, (i, j))
+                    if owned is None:
+                        self.epilogue.emit(builder, at, others, [total])
+                    else:
+                        with builder.ir.if_then(owned):
+                            self.epilogue.emit(builder, at, others, [total])
+
+        def output(k: Value, _: list[Value]) -> None:
+            chunk.each(builder, lambda number, at, pixel: tile(k, number, at, pixel))
+
+        builder.loop(0, self.filters, output)
+
+
+def check(kernel: int, size: tuple[int, int], tile: int) -> None:
+    """A Winograd kernel of these sizes can be made.
+
+    Raises:
+        ArgumentError: it can't.
+    """
+    cook_toom(tile, kernel)
+    if min(size) < tile:
+        raise ArgumentError(
+            f"Winograd: an output of {size} is smaller than a tile of {tile} x {tile};"
+            " use the direct kernel"
+        )
+
+
+def check_lanes(module: Module, lanes: int) -> None:
+    """The kernel was made for the vectors of this module.
+
+    Raises:
+        ArgumentError: it was not.
+    """
+    if lanes != module.lanes:
+        raise ArgumentError(f"the kernel has {lanes} lanes, the machine {module.lanes}")
+
+
+def check_range(part: tuple[int, int], rows: int) -> None:
+    """A part (start, stop) of the rows is one, and not empty.
+
+    Raises:
+        ArgumentError: it is not.
+    """
+    if not 0 <= part[0] < part[1] <= rows:
+        raise ArgumentError(f"Winograd: rows {part[0]} to {part[1]}, expected some of 0 to {rows}")
