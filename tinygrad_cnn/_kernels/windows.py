@@ -13,8 +13,9 @@ from itertools import product
 from typing import NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
-from ..typing import Array, Shape
+from ..typing import Array, DTypeLike, Shape
 
 
 class Window(NamedTuple):
@@ -63,11 +64,21 @@ def batch_first(x: Array) -> Array:
     return x.transpose(-1, *range(x.ndim - 1))
 
 
-def pad(x: Array, *, widths: tuple[tuple[int, int], ...], value: float = 0.0) -> Array:
+def pad(
+    x: Array,
+    *,
+    widths: tuple[tuple[int, int], ...],
+    value: float = 0.0,
+    out: Array | None = None,
+) -> Array:
     """``x`` with ``value`` around it, in the memory order of ``x``."""
-    shape = tuple(n + a + b for n, (a, b) in zip(x.shape, widths, strict=True))
-    out = np.empty_like(x, shape=shape)
-    out.fill(value)
+    if out is None:
+        shape = tuple(n + a + b for n, (a, b) in zip(x.shape, widths, strict=True))
+        out = np.empty_like(x, shape=shape)
+    for axis, (before, after) in enumerate(widths):
+        along = (slice(None),) * axis
+        out[*along, :before] = value
+        out[*along, out.shape[axis] - after :] = value
     inner = tuple(slice(a, a + n) for n, (a, _) in zip(x.shape, widths, strict=True))
     out[inner] = x
     return out
@@ -78,46 +89,78 @@ def crop(x: Array, *, widths: tuple[tuple[int, int], ...]) -> Array:
     return x[tuple(slice(a, n - b) for n, (a, b) in zip(x.shape, widths, strict=True))]
 
 
-def im2col(x: Array, *, window: Window) -> Array:
+def im2col(x: Array, *, window: Window, out: Array | None = None) -> Array:
     """(N, C, H, W) -> (C*FH*FW, OH*OW*N): each column is the content of one window."""
     n, c, *size = x.shape
-    out = window.output_size(tuple(size))
-    columns = np.empty((c, window.places, *out, n), x.dtype)
-    images = batch_last(x)
-    for place, inside in enumerate(window.offsets(tuple(size))):
-        columns[:, place] = images[:, *inside]
-    return columns.reshape(c * window.places, math.prod(out) * n)
+    places = window.output_size(tuple(size))
+    if out is None:
+        out = np.empty((c * window.places, math.prod(places) * n), x.dtype)
+    out.reshape(c, *window.kernel, *places, n)[...] = sliding(batch_last(x), window)
+    return out
 
 
-def col2im(columns: Array, *, window: Window, shape: Shape) -> Array:
+def sliding(images: Array, window: Window) -> Array:
+    """(C, H, W, N) as (C, FH, FW, OH, OW, N): what each window sees, a view."""
+    c, *size, n = images.shape
+    first, *steps, last = images.strides
+    inside = (step * d for step, d in zip(steps, window.dilation, strict=True))
+    along = (step * s for step, s in zip(steps, window.stride, strict=True))
+    shape = (c, *window.kernel, *window.output_size(tuple(size)), n)
+    return as_strided(images, shape, (first, *inside, *along, last))
+
+
+def col2im(columns: Array, *, window: Window, shape: Shape, out: Array | None = None) -> Array:
     """The adjoint of ``im2col``: add every column back where its window lay."""
     n, c, *size = shape
-    out = window.output_size(tuple(size))
-    parts = columns.reshape(c, window.places, *out, n)  # (C, FH*FW, OH, OW, N)
-    images = np.zeros((c, *size, n), columns.dtype)
+    places = window.output_size(tuple(size))
+    parts = columns.reshape(c, window.places, *places, n)  # (C, FH*FW, OH, OW, N)
+    images, out = _zeros(shape, columns.dtype, out)
     for place, inside in enumerate(window.offsets(tuple(size))):
         images[:, *inside] += parts[:, place]
-    return batch_first(images)
+    return out
 
 
-def switches(x: Array, *, window: Window) -> Array:
+def _zeros(shape: Shape, dtype: DTypeLike, out: Array | None) -> tuple[Array, Array]:
+    """Zeros as (C, H, W, N) and as (N, C, H, W): the same memory, ``out`` if it is given."""
+    if out is None:
+        images = np.zeros((*shape[1:], shape[0]), dtype)
+        return images, batch_first(images)
+    out.fill(0)
+    return batch_last(out), out
+
+
+def switches(
+    x: Array,
+    *,
+    window: Window,
+    out: Array | None = None,
+    largest: Array | None = None,
+    scratch: Array | None = None,
+) -> Array:
     """For each window the place of its largest element, counted row-major; NaN is largest.
 
     A tie goes to the first place. Shape (N, C, OH, OW), dtype uint8 where the window is small.
+    The elements themselves go to ``largest``; ``scratch`` is memory for booleans of that shape.
     """
     images = batch_last(x)
     shifted = [images[:, *inside] for inside in window.offsets(x.shape[2:])]
-    place = np.uint8 if len(shifted) <= 256 else np.intp
-    best = shifted[0].copy()  # (C, OH, OW, N)
-    winner = np.zeros(best.shape, place)
+    kind = np.uint8 if len(shifted) <= 256 else np.intp
+    best, winner, better = (
+        np.empty(shifted[0].shape, dtype) if given is None else batch_last(given)
+        for given, dtype in ((largest, x.dtype), (out, kind), (scratch, np.bool_))
+    )  # (C, OH, OW, N)
+    best[...] = shifted[0]
+    winner.fill(0)
     for number, candidate in enumerate(shifted[1:], 1):
         # Places only grow, so a maximum does what a masked copy would, twenty times as fast:
         # masks at random defeat the processor's branch prediction.
-        better = candidate > best
-        np.maximum(winner, better * place(number), out=winner)
+        np.greater(candidate, best, out=better)
+        step = better.view(np.uint8)
+        step = np.multiply(step, kind(number), out=step if kind is np.uint8 else None)
+        np.maximum(winner, step, out=winner)
         np.maximum(best, candidate, out=best)
-    if np.isnan(best).any():
-        winner = np.argmax(np.stack(shifted), axis=0).astype(place)
+    if np.isnan(best, out=better).any():
+        winner[...] = np.argmax(np.stack(shifted), axis=0)
     return batch_first(winner)
 
 
@@ -139,15 +182,28 @@ def gather_windows(x: Array, *, window: Window, switches: Array) -> Array:
     return batch_first(out.view(x.dtype))
 
 
-def scatter_windows(g: Array, *, window: Window, switches: Array, shape: Shape) -> Array:
-    """The adjoint of ``gather_windows``: add each number where its switch points."""
-    n, c, *size = shape
-    images = np.zeros((c, *size, n), g.dtype)
+def scatter_windows(
+    g: Array,
+    *,
+    window: Window,
+    switches: Array,
+    shape: Shape,
+    out: Array | None = None,
+    scratch: tuple[Array, Array] | None = None,
+) -> Array:
+    """The adjoint of ``gather_windows``: add each number where its switch points.
+
+    ``scratch`` is memory of the shape of ``g``: for booleans, and for numbers.
+    """
+    images, out = _zeros(shape, g.dtype, out)
     gradient, chosen = batch_last(g), batch_last(switches)
+    here, part = (None, None) if scratch is None else map(batch_last, scratch)
     disjoint = window.stride == window.extent == window.kernel
-    for place, inside in enumerate(window.offsets(tuple(size))):
+    for place, inside in enumerate(window.offsets(tuple(shape[2:]))):
+        here = np.equal(chosen, place, out=here)
         if disjoint:  # nothing to add to
-            np.multiply(gradient, chosen == place, out=images[:, *inside])
+            np.multiply(gradient, here, out=images[:, *inside])
         else:
-            images[:, *inside] += gradient * (chosen == place)
-    return batch_first(images)
+            part = np.multiply(gradient, here, out=part)
+            images[:, *inside] += part
+    return out
