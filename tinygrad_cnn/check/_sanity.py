@@ -16,7 +16,7 @@ from .._core.tensor import Tensor, raw
 from ..errors import ArgumentError, DtypeError
 from ..optim import Adam, Optimizer
 from ..train import Batches, Loss, LRRange
-from ..train.evaluation import forward
+from ..train.evaluation import forward, hits
 from ..train.metrics import predictions
 from ..typing import Array
 from .audit import audit
@@ -276,11 +276,12 @@ class Bench:
         best, start = (-math.inf, 0), math.nan
         for step in range(steps + 1):
             twin.zero_grad()
-            value, hits = forward(twin, self.loss, Tensor(x), y)
+            value, outputs = forward(twin, self.loss, Tensor(x), y)
             if not math.isfinite(value.item()):
                 break
             start = value.item() if step == 0 else start
-            share = 1 - value.item() / start if hits is None else float(hits.mean())
+            hit = hits(outputs, y)
+            share = 1 - value.item() / start if hit is None else float(hit.mean())
             best = max(best, (share, step), key=lambda tried: tried[0])  # the first of equal ones
             if share >= goal:
                 break

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from .. import nn
+from .._core.tensor import Tensor
+from ..compiler import compile as compiled
 from ..nn._volatile import Volatile
 from ..optim import LRScheduler, Optimizer, clip_grad_norm_
 from ..typing import Array
-from .evaluation import Loss, first_not_finite, forward
+from .evaluation import Loss, first_not_finite, forward, hits
 
 
 class Step:
@@ -30,12 +32,14 @@ class Step:
         clip_norm: float | None,
         schedule: LRScheduler | None,
         schedule_every: str,
+        compile: bool = False,
     ) -> None:
         self.model, self.loss, self.optimizer = model, loss, optimizer
         self.clip_norm, self.schedule, self.schedule_every = clip_norm, schedule, schedule_every
         self.learning_rate = math.nan
         self._parameters = dict(model.named_parameters())
         self._volatile = Volatile(model)
+        self._backward = compiled(self._eager_backward) if compile else self._eager_backward
         self._zero_grad()
 
     def __call__(self, inputs: Any, targets: Any) -> tuple[float, Array | None]:
@@ -47,7 +51,7 @@ class Step:
         """
         self._volatile.save()
         try:
-            value, hits = self._differentiate(inputs, targets)
+            value, hit = self._differentiate(inputs, targets)
             problem = self._problem(value)
             if problem:
                 self._volatile.restore()  # so that dropout and batch norm do the same again
@@ -64,7 +68,7 @@ class Step:
         self.learning_rate = self.optimizer.param_groups[0]["lr"]
         if self.schedule is not None and self.schedule_every == "batch":
             self.schedule.step()
-        return value, hits
+        return value, hit
 
     def end_epoch(self) -> None:
         """Move a schedule on that counts epochs."""
@@ -94,9 +98,14 @@ class Step:
     def _differentiate(self, inputs: Any, targets: Any) -> tuple[float, Array | None]:
         # The graph dies with this call: the next one is built when its memory is free again.
         with np.errstate(all="ignore"):  # an error will say more than NumPy's warning
-            value, hits = forward(self.model, self.loss, inputs, targets)
-            value.backward()
-        return float(value.item()), hits
+            value, outputs = self._backward(inputs, targets)
+        return float(value.item()), hits(outputs, targets)
+
+    def _eager_backward(self, inputs: Any, targets: Any) -> tuple[Tensor, Any]:
+        """The loss and the outputs; the parameters have their gradients then."""
+        value, outputs = forward(self.model, self.loss, inputs, targets)
+        value.backward()
+        return value, outputs
 
     def _problem(self, value: float) -> str:
         """What is not finite. A finite loss can have infinite gradients."""

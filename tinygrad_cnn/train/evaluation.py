@@ -77,25 +77,30 @@ def evaluate(
     with mode(model, training=False), no_grad(), np.errstate(all="ignore"):
         for number, (inputs, targets) in enumerate(data, start=1):
             again = partial(forward, run, loss, inputs, targets)
-            value, hits = again()
+            value, outputs = again()
             if not math.isfinite(value.item()):
                 problem = f"evaluate, batch {number}: the loss is {value.item()}"
                 raise first_not_finite(problem, again)
-            totals.add(len(targets), value.item(), hits)
+            totals.add(len(targets), value.item(), hits(outputs, targets))
     totals.check_not_empty("evaluate")
     return Evaluation(totals.loss, totals.accuracy)
 
 
 def forward(
     model: Callable[[Any], Any], loss: Loss, inputs: Any, targets: Any
-) -> tuple[Tensor, Array | None]:
-    """The loss of a batch, and of each label whether it was hit; None without labels."""
+) -> tuple[Tensor, Any]:
+    """The loss of a batch, and the outputs of the model."""
     outputs = model(inputs)
     value = loss(outputs, targets)
     if not isinstance(value, Tensor):
         raise DtypeError(f"the loss function returned {value!r:.60}, expected a Tensor")
+    return value, outputs
+
+
+def hits(outputs: Any, targets: Any) -> Array | None:
+    """Of each label whether it was hit; None without labels."""
     found = predictions(outputs, targets)
-    return value, None if found is None else found[0] == found[1]
+    return None if found is None else found[0] == found[1]
 
 
 def first_not_finite(problem: str, again: Callable[[], object]) -> NonFiniteError:

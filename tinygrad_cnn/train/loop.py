@@ -41,31 +41,31 @@ def fit(
     progress: bool | None = None,
     seed: int | None = None,
     report: PathLike | None = None,
+    compile: bool = True,
 ) -> History:
     """Train a model and keep its best weights, also where Ctrl-C ends the run.
 
     Args:
-        model: the module to train; ``train()`` is called, its modes are restored in the end.
+        model: the module to train, in training mode; its modes are restored in the end.
         data: pairs of inputs and targets, such as a ``DataLoader`` yields.
-        epochs: passes over the data.
-        validation: such data, evaluated after every epoch.
+        epochs, validation: passes over the data; other data, evaluated after every pass.
         optimizer: by default that of the schedule, or else Adam with lr 0.001.
         loss: ``loss(outputs, targets)``, the mean over the batch.
         schedule, schedule_every: moved on after every "epoch" or "batch".
         clip_norm: the largest norm of all gradients together.
         keep_best: whether the model ends with the weights of its best validated epoch.
         callbacks: called as ``callback(history, model)`` after every epoch; True ends the run.
-        log: a JSONL file: a line with the settings is appended, then one for each epoch.
+        log: a JSONL file, to which the settings are appended, and a line for each epoch.
         checkpoint: an .npz file for the ``state_dict()`` of the best (else the last) epoch.
-        progress: whether to show a progress bar; by default on a terminal.
-        seed: passed to ``tc.manual_seed``, so that dropout is repeatable.
+        progress, seed: whether to show a bar (by default on a terminal); for ``tc.manual_seed``.
         report: an HTML file about the run, see ``tc.draw.TrainingReport``.
+        compile: whether ``tc.compile`` computes losses and gradients.
 
     Raises:
-        ArgumentError: an argument does not fit; nothing is changed.
-        MissingExtraError: a report is wanted and matplotlib is not installed; likewise.
-        NonFiniteError: a loss or gradient is not finite, with the first operation that made
-            such a value and its source line. The model keeps the weights before that batch.
+        ArgumentError, MissingExtraError: an argument does not fit, or a report is wanted without
+            matplotlib; nothing is changed.
+        NonFiniteError: a loss or gradient is not finite; it names the operation and its line. The
+            model keeps the weights before that batch.
 
     >>> import numpy as np, tinygrad_cnn as tc
     >>> batch = np.eye(2, dtype=np.float32), np.array([0, 1])
@@ -73,12 +73,12 @@ def fit(
     3
     """
     optimizer = matching_optimizer(model, optimizer, schedule)
-    files = (log, checkpoint, report)
+    files = log, checkpoint, report
     check_loop(data, validation, epochs, schedule_every, clip_norm, loss, callbacks, files)
     about = RunReport(report, model, data, validation, loss)
     if seed is not None:
         manual_seed(seed)
-    step = Step(model, loss, optimizer, clip_norm, schedule, schedule_every)
+    step = Step(model, loss, optimizer, clip_norm, schedule, schedule_every, compile)
     best = BestModel(model, checkpoint, keep_best and validation is not None)
     if log is not None:
         callbacks = [EpochLog(log, step, epochs=epochs, seed=seed), *callbacks]
