@@ -2,7 +2,9 @@
 # make test   everything that must hold: style, types, the demo from a clean clone, the tests
 # make lint   style and types alone
 # make slow   the tests that are left out above, for their time
-# make bench  the scripts behind every published figure
+# make bench  speed and memory beside PyTorch and other engines, a few minutes
+# make bench-quick  the training step beside PyTorch's, under a minute
+# make bench-all    the scripts behind every published figure
 # make clean  remove what the others made
 #
 # Python 3.11 or later is all they need: each makes the virtual environment .venv and installs
@@ -16,7 +18,7 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: demo test lint smoke unit slow bench clean
+.PHONY: demo test lint smoke unit slow bench bench-quick bench-all clean
 .NOTPARALLEL:
 
 demo: $(VENV)/installed-plot
@@ -39,8 +41,25 @@ unit: $(VENV)/installed-$(EXTRAS)
 slow: $(VENV)/installed-$(EXTRAS)
 	$(BIN)/pytest -m slow
 
-bench: $(VENV)/installed-bench
-	@set -e; for script in benchmarks/[!_]*.py; do echo "== $$script"; $(BIN)/python $$script; done
+# Where the figures go; the published ones are in benchmarks/results.
+RESULTS ?= build/bench
+JUDGE := training_step inference step_memory peers scalars growth
+OTHERS = $(filter-out $(JUDGE),$(basename $(notdir $(wildcard benchmarks/[!_]*.py))))
+# Seconds that peers.py waits for an engine's first steps: tinygrad takes minutes for some networks.
+PATIENCE ?= 10
+bench-peers := --patience $(PATIENCE)
+bench-growth := --plot $(RESULTS)/growth.png
+
+bench: $(addprefix bench-,$(JUDGE))
+
+bench-all: bench $(addprefix bench-,$(OTHERS))
+
+bench-quick: $(VENV)/installed-bench
+	$(BIN)/python benchmarks/training_step.py --quick --json $(RESULTS)/quick.json
+
+bench-%: $(VENV)/installed-bench
+	@mkdir -p $(RESULTS)
+	$(BIN)/python benchmarks/$*.py --json $(RESULTS)/$*.json $(bench-$*)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -20,15 +20,18 @@ import json
 import multiprocessing
 import os
 import platform
+import signal
 import statistics
 import sys
+import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+_CHANGING = threading.Lock()  # the environment of this process
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 # For other engines, the setting of glibc that tinygrad_cnn makes for itself (_core/allocator.py).
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**30)}
@@ -83,23 +86,47 @@ def milliseconds(values: Sequence[float]) -> Spread:
     return Spread.of([1e3 * value for value in values])
 
 
-@contextmanager
-def process(threads: int = 1, **environ: str) -> Iterator[Callable[..., Any]]:
-    """A fresh Python process with its own thread count and environment.
+class Process:
+    """Runs functions in a Python process of its own: ``call(function, *args)`` gives the result."""
 
-    Yields ``call(function, *args)``, which runs a function there and returns its result.
-    """
+    def __init__(self, executor: ProcessPoolExecutor, number: int) -> None:
+        self._executor, self._number = executor, number
+
+    def __call__(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Run it and wait."""
+        return self.submit(function, *args).result()
+
+    def submit(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
+        """Run it and do not wait."""
+        return self._executor.submit(function, *args)
+
+    def kill(self) -> None:
+        """End it at once, whatever it does."""
+        os.kill(self._number, signal.SIGKILL)
+
+
+@contextmanager
+def process(threads: int = 1, **environ: str) -> Iterator[Process]:
+    """A fresh Python process with its own thread count and environment."""
     changed = dict.fromkeys(_THREADS, str(threads)) | environ
-    before = {name: os.environ.get(name) for name in changed}
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as executor:
+        with _environment(changed):
+            # Starts it, in the environment of this moment.
+            number = executor.submit(os.getpid).result()
+        yield Process(executor, number)
+
+
+@contextmanager
+def _environment(changed: Mapping[str, str]) -> Iterator[None]:
+    with _CHANGING:
+        before = {name: os.environ.get(name) for name in changed}
         os.environ.update(changed)
-        executor.submit(os.getpid).result()  # starts it, with the environment of this moment
+        yield
         for name, value in before.items():
             if value is None:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-        yield lambda function, *args: executor.submit(function, *args).result()
 
 
 def missing(package: str, extra: str = "bench") -> str | None:
@@ -139,6 +166,18 @@ def traced() -> Iterator[Callable[[], int]]:
         tracemalloc.stop()
 
 
+def resident(field: str) -> int:
+    """Bytes of this process in memory: now (``VmRSS``) or at most so far (``VmHWM``); Linux."""
+    with open("/proc/self/status", encoding="ascii") as file:
+        return next(1024 * int(line.split()[1]) for line in file if line.startswith(field))
+
+
+def forget_peak() -> None:
+    """Let ``VmHWM`` begin anew at what is resident now."""
+    with open("/proc/self/clear_refs", "w", encoding="ascii") as file:
+        file.write("5")
+
+
 class Report:
     """What a benchmark found, printed as it comes and written as JSON in the end."""
 
@@ -160,8 +199,10 @@ class Report:
         print(f"Python {platform.python_version()} {described}")
         print(", ".join(f"{name} {value}" for name, value in settings.items()))
 
-    def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """Rows of names, numbers and spreads; None prints as a dash."""
+    def table(
+        self, columns: Sequence[str], rows: Sequence[Sequence[object]], name: str | None = None
+    ) -> None:
+        """Rows of names, numbers and spreads; None prints as a dash. The name is for the JSON."""
         cells = [tuple(columns), *(tuple(map(_cell, row)) for row in rows)]
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         print()
@@ -170,7 +211,8 @@ class Report:
         written = [
             [cell._asdict() if isinstance(cell, Spread) else cell for cell in row] for row in rows
         ]
-        self._content["tables"].append({"columns": list(columns), "rows": written})
+        named = {} if name is None else {"name": name}
+        self._content["tables"].append(named | {"columns": list(columns), "rows": written})
 
     def note(self, text: str) -> None:
         """A sentence below the tables."""

@@ -6,11 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from _measure import seconds
 
 CLASSES = 10
 SGD = {"lr": 0.01, "momentum": 0.9}
@@ -136,12 +134,42 @@ def model(net: str) -> Any:
     return NETS[net].build(tc.nn)
 
 
-def training_gflop(net: str, images: int) -> float:
-    """Billions of operations of a step: forward, and twice as many backward."""
+def weights(net: str) -> list[Array]:
+    """Its parameters and buffers, in the order of a state dict."""
+    return [np.array(value) for value in model(net).state_dict().values()]
+
+
+class Work(NamedTuple):
+    """What a training step must do at least."""
+
+    gflop: float
+    mebibytes: float
+
+    @property
+    def intensity(self) -> float:
+        """Operations for each byte that moves between memory and processor."""
+        return 1e9 * self.gflop / (2**20 * self.mebibytes)
+
+
+def work(net: str, images: int, training: bool = True) -> Work:
+    """Of a step, or of inference, counted from the network's summary.
+
+    Operations: products and sums of convolutions and linear layers, once forward, twice
+    backward (for the input, which the first layer leaves out, and for the weights). Bytes: the
+    result of each layer that is no ReLU is written and read; backward, it is read once more, its
+    gradient written and read twice; a parameter is read twice, its gradient and its velocity
+    written and read, and itself written and read.
+    """
     import tinygrad_cnn as tc
 
     summary = tc.models.summary(model(net), (1, *NETS[net].image))
-    return 3e-9 * images * 2 * summary.multiply_adds
+    first = next(row.multiply_adds for row in summary.rows if row.multiply_adds)
+    passes = 3 * summary.multiply_adds - first if training else summary.multiply_adds
+    layers = [row for row in summary.rows if row.type not in ("ReLU", "Flatten", "Sequential")]
+    moved = sum(row.activation_bytes for row in layers) + 4 * int(np.prod(NETS[net].image))
+    per_image, per_parameter = (6, 8) if training else (2, 1)
+    total = images * per_image * moved + 4 * per_parameter * summary.parameters
+    return Work(2e-9 * images * passes, total / 2**20)
 
 
 def training(network: Any, optimizer: Any, cross_entropy: Any, x: Any, y: Any) -> Step:
@@ -175,48 +203,3 @@ def training_in_pytorch(
     x, y = map(torch.from_numpy, batch)
     optimizer = torch.optim.SGD(network.parameters(), **sgd)
     return training(network, optimizer, F.cross_entropy, x.contiguous(memory_format=layout), y)
-
-
-def ours(net: str, images: int) -> Step:
-    """A step here, on a batch as the DataLoader delivers it."""
-    import tinygrad_cnn as tc
-
-    network = model(net)
-    [(x, y)] = tc.data.DataLoader(batch(net, images), batch_size=images)
-    optimizer = tc.optim.SGD(network.parameters(), **SGD)
-    return training(network, optimizer, tc.functional.cross_entropy, x, y)
-
-
-def pytorch(net: str, images: int, channels_last: bool) -> Step:
-    """A step of PyTorch from the same weights."""
-    from torch import nn
-
-    weights = model(net).state_dict().values()
-    network = NETS[net].build(nn)
-    return training_in_pytorch(network, weights, batch(net, images), channels_last, **SGD)
-
-
-ENGINES: dict[str, Callable[[str, int], Step]] = {
-    "tinygrad_cnn": ours,
-    "PyTorch": lambda net, images: pytorch(net, images, channels_last=False),
-    "PyTorch channels_last": lambda net, images: pytorch(net, images, channels_last=True),
-}
-
-
-@cache
-def step_of(engine: str, net: str, images: int) -> Step:
-    """The step of an engine; the network lives on from call to call."""
-    return ENGINES[engine](net, images)
-
-
-def losses(engine: str, net: str, images: int, steps: int) -> list[float]:
-    """The losses of the next steps."""
-    step = step_of(engine, net, images)
-    return [step() for _ in range(steps)]
-
-
-def turn(engine: str, net: str, images: int, about: float) -> float:
-    """The seconds of a step: the median of as many as take ``about`` seconds, three at least."""
-    step = step_of(engine, net, images)
-    once = seconds(step)
-    return seconds(step, max(3, min(20, int(about / once))), untimed=1)

@@ -1,10 +1,11 @@
-"""Scalar graphs beside micrograd's: its moons network, and a chain of 100,000 operations.
+"""Scalar graphs beside micrograd's: its moons network, 1,000 nodes, a chain of 100,000.
 
 The network of micrograd's demo (2-16-16-1, hinge loss, L2 penalty, 100 points) is micrograd's
-own code in both cases: only the parameters and inputs are scalars of one engine or the other.
-A step builds the graph, runs it backward and updates the parameters. Python's garbage collector
-runs as it does by default, then not at all, each time on a clean heap; what it has to collect
-after a step is counted.
+own code in all cases: only the parameters and inputs are scalars of one engine or the other. So
+is an expression of 1,000 sums, products and ReLUs of ten numbers. A step builds the graph, runs
+it backward and updates the parameters; a compiled step does the same with ``optim.SGD``. Python's
+garbage collector runs as it does by default, then not at all, each time on a clean heap; what it
+has to collect after a step is counted.
 """
 
 from __future__ import annotations
@@ -31,10 +32,14 @@ from _measure import (
 )
 
 POINTS, NOISE, PENALTY, LEARNING_RATE = 100, 0.1, 1e-4, 0.1
-ROUNDS, CHECKED_STEPS = 11, 3
-CHAIN, FACTOR = 100_000, 1.00001
-MOST = 1.0
-ENGINES = ("tinygrad_cnn", "micrograd")
+NODES, RECENT = 1_000, 50  # of the expression; operands come from the last so many
+ROUNDS, CHECKED_STEPS = 7, 3
+CALLS = {"eager": 1, "compiled": 20, "micrograd": 1}  # of a turn
+CHAIN, CHAINS, FACTOR = 100_000, 5, 1.00001
+LEAST = {"eager": 2, "compiled": 50}  # times as fast as micrograd
+ENGINES = ("eager", "compiled", "micrograd")
+
+Scalar = Callable[[float], Any]
 
 
 def moons() -> tuple[list[tuple[float, float]], list[int]]:
@@ -52,58 +57,106 @@ def moons() -> tuple[list[tuple[float, float]], list[int]]:
     return points, labels
 
 
-@cache
-def step_of(engine: str) -> Callable[[], float]:
-    """A training step, which returns the loss."""
+def moons_loss(parameter: Scalar, scalar: Scalar) -> tuple[list[Any], Callable[[], Any]]:
+    """The parameters of micrograd's network, made scalars of an engine, and the loss."""
     from micrograd.nn import MLP
 
     random.seed(0)
     model = MLP(2, [16, 16, 1])
-    scalar = _ours(model) if engine == "tinygrad_cnn" else _micrograd()
+    for layer in model.layers:
+        for neuron in layer.neurons:
+            neuron.w = [parameter(float(w.data)) for w in neuron.w]
+            neuron.b = parameter(float(neuron.b.data))
     points, labels = moons()
     parameters = model.parameters()
 
-    def step() -> float:
+    def loss() -> Any:
         scores = [model([scalar(x), scalar(y)]) for x, y in points]
         hinges = [(1 + -label * score).relu() for score, label in zip(scores, labels, strict=True)]
-        penalty = PENALTY * sum(p * p for p in parameters)
-        loss = sum(hinges) * (1.0 / POINTS) + penalty
+        return sum(hinges) * (1.0 / POINTS) + PENALTY * sum(p * p for p in parameters)
+
+    return parameters, loss
+
+
+def expression_loss(parameter: Scalar, _: Scalar) -> tuple[list[Any], Callable[[], Any]]:
+    """Ten numbers, and an expression of 1,000 sums, products and ReLUs of them."""
+    generator = random.Random(0)
+    parameters = [parameter(generator.uniform(-0.9, 0.9)) for _ in range(10)]
+    recipe = [[generator.random() for _ in range(2)] for _ in range(NODES - RECENT)]
+
+    def loss() -> Any:
+        nodes = list(parameters)
+        for number, draws in enumerate(recipe):
+            recent = nodes[-RECENT:]
+            a, b = (recent[int(draw * len(recent))] for draw in draws)
+            if number % 3 == 0:
+                nodes.append(a + b)
+            elif number % 3 == 1:
+                nodes.append(a * parameters[number % 10])
+            else:
+                nodes.append(a.relu())
+        total = nodes[-RECENT]
+        for node in nodes[1 - RECENT :]:
+            total = total + node
+        return total * 0.01
+
+    return parameters, loss
+
+
+TASKS = {"moons MLP": moons_loss, "expression of 1,000 nodes": expression_loss}
+
+
+@cache
+def step_of(engine: str, task: str) -> Callable[[], float]:
+    """A training step, which returns the loss."""
+    if engine == "micrograd":
+        from micrograd.engine import Value
+
+        parameters, loss_of = TASKS[task](Value, Value)
+    else:
+        import tinygrad_cnn as tc
+
+        parameters, loss_of = TASKS[task](partial(tc.tensor, requires_grad=True), tc.tensor)
+    if engine == "compiled":
+        return _compiled(parameters, loss_of)
+
+    def step() -> float:
+        loss = loss_of()
         for p in parameters:
-            p.grad = None if engine == "tinygrad_cnn" else 0
+            p.grad = None if engine == "eager" else 0
         loss.backward()
         for p in parameters:
-            p.data -= LEARNING_RATE * (p.grad.data if engine == "tinygrad_cnn" else p.grad)
+            p.data -= LEARNING_RATE * (p.grad.data if engine == "eager" else p.grad)
         return float(loss.data)
 
     return step
 
 
-def _ours(model: Any) -> Any:
-    """Make the parameters of a micrograd model Tensors; how an input becomes one."""
+def _compiled(parameters: list[Any], loss_of: Callable[[], Any]) -> Callable[[], float]:
     import tinygrad_cnn as tc
 
-    for layer in model.layers:
-        for neuron in layer.neurons:
-            neuron.w = [tc.tensor(float(w.data), requires_grad=True) for w in neuron.w]
-            neuron.b = tc.tensor(float(neuron.b.data), requires_grad=True)
-    return tc.tensor
+    optimizer = tc.optim.SGD(parameters, lr=LEARNING_RATE)
+
+    @tc.compile
+    def step() -> Any:
+        optimizer.zero_grad()
+        loss = loss_of()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    return lambda: float(step().item())
 
 
-def _micrograd() -> Any:
-    from micrograd.engine import Value
-
-    return Value
-
-
-def losses(engine: str) -> list[float]:
+def losses(engine: str, task: str) -> list[float]:
     """The losses of the next steps."""
-    step = step_of(engine)
+    step = step_of(engine, task)
     return [step() for _ in range(CHECKED_STEPS)]
 
 
-def left_over(engine: str) -> int:
+def left_over(engine: str, task: str) -> int:
     """How many objects of one step only the garbage collector can free."""
-    step = step_of(engine)
+    step = step_of(engine, task)
     gc.collect()
     gc.disable()
     step()
@@ -111,13 +164,13 @@ def left_over(engine: str) -> int:
     return gc.collect()
 
 
-def turn(engine: str, collecting: bool) -> float:
-    """The seconds of one step."""
-    step = step_of(engine)
+def turn(engine: str, task: str, collecting: bool) -> float:
+    """The seconds of a step."""
+    step = step_of(engine, task)
     gc.collect()
     if not collecting:
         gc.disable()
-    elapsed = seconds(step)
+    elapsed = seconds(step, CALLS[engine])
     gc.enable()
     return elapsed
 
@@ -143,40 +196,51 @@ def chain() -> tuple[float, float]:
     return times
 
 
-def report_moons(report: Report) -> None:
-    """The step of both engines, with and without the garbage collector."""
+def report_steps(report: Report, task: str, names: list[str]) -> None:
+    """The step of each engine, with and without the garbage collector."""
     with ExitStack() as stack:
-        engines = {name: stack.enter_context(process()) for name in ENGINES}
-        first = {name: call(losses, name) for name, call in engines.items()}
-        ours, theirs = (first[name] for name in ENGINES)
-        if not all(map(lambda a, b: math.isclose(a, b, rel_tol=1e-9), ours, theirs)):
-            raise SystemExit(f"the losses differ: ours {ours}, micrograd's {theirs}")
+        engines = {name: stack.enter_context(process()) for name in names}
+        first = {name: call(losses, name, task) for name, call in engines.items()}
+        for name, found in first.items():
+            if not all(map(partial(math.isclose, rel_tol=1e-9), found, first["micrograd"])):
+                raise SystemExit(f"the losses of {name} differ: {first}")
         for collecting in (True, False):
-            turns = {name: partial(call, turn, name, collecting) for name, call in engines.items()}
+            turns = {
+                name: partial(call, turn, name, task, collecting) for name, call in engines.items()
+            }
             times = paired(turns, ROUNDS)
-            title = f"garbage collector {'as by default' if collecting else 'disabled'}"
             rows = [
-                (name, milliseconds(times[name]), call(left_over, name))
+                (
+                    name,
+                    milliseconds(times[name]),
+                    ratio(times["micrograd"], times[name]),
+                    call(left_over, name, task),
+                )
                 for name, call in engines.items()
             ]
-            report.table((title, "ms per step", "objects left to collect"), rows)
-            found = ratio(*(times[name] for name in ENGINES))
-            met = verdict(found.median <= MOST)
-            report.note(f"ours / micrograd: {found}, target at most {MOST:g}: {met}")
+            title = f"{task}, garbage collector {'as by default' if collecting else 'disabled'}"
+            columns = (title, "ms per step", "micrograd's time / this", "objects left to collect")
+            report.table(columns, rows, title)
+            for name in set(LEAST) & set(names):
+                found = ratio(times["micrograd"], times[name])
+                met = verdict(found.median >= LEAST[name])
+                report.note(f"micrograd / {name}: {found}, target at least {LEAST[name]}: {met}")
 
 
 def report_chain(report: Report) -> None:
     """Building and differentiating the chain."""
     with process() as call:
-        times = [call(chain) for _ in range(ROUNDS)]
+        times = [call(chain) for _ in range(CHAINS)]
     microseconds = [Spread.of([1e6 * t / CHAIN for t in part]) for part in zip(*times, strict=True)]
     columns = (f"chain of {CHAIN:,} products", "µs forward", "µs backward, each")
-    report.table(columns, [("tinygrad_cnn", *microseconds), ("micrograd", None, None)])
+    report.table(columns, [("eager", *microseconds), ("micrograd", None, None)], "chain")
     report.note("micrograd walks the graph by recursion, which Python ends at a depth of 1,000.")
 
 
 def main() -> None:
     """Measure, print, write."""
+    import tinygrad_cnn as tc
+
     options = arguments(__doc__).parse_args()
     report = Report(
         "Scalar graphs, median (quartiles)", ("micrograd",), points=POINTS, rounds=ROUNDS, threads=1
@@ -184,7 +248,9 @@ def main() -> None:
     if reason := missing("micrograd"):
         report.note(reason)
     else:
-        report_moons(report)
+        names = [name for name in ENGINES if name != "compiled" or hasattr(tc, "compile")]
+        for task in TASKS:
+            report_steps(report, task, names)
     report_chain(report)
     report.write(options.json)
 
