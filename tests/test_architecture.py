@@ -26,8 +26,10 @@ MAX_LAZY_STATEMENTS = 10
 _ANYONE = {"_arguments", "_files", "errors", "typing", "random"}
 _ENGINE = {"_kernels", "_core"}
 _MODEL = _ENGINE | {"ops", "functional", "nn", "models"}
-_LIBRARY = _MODEL | {"_graph", "_methods", "creation", "transforms", "optim", "data", "train"}
-_TOOLS = {"check", "explain", "draw", "playground", "compiler", "io", "distributed"}
+_LIBRARY = _MODEL | {
+    "_graph", "_methods", "compiler", "creation", "transforms", "optim", "data", "train",
+}  # fmt: skip
+_TOOLS = {"check", "explain", "draw", "playground", "io", "distributed"}
 
 # Each part of the package and the parts that it may import beside itself.
 MAY_IMPORT: dict[str, set[str]] = {
@@ -49,7 +51,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "models": _ANYONE | _MODEL,
     "optim": _ANYONE | {"_core"},
     "data": _ANYONE | {"_core"},
-    "train": _ANYONE | _MODEL | {"optim", "data"},
+    "compiler": _ANYONE | _MODEL,
+    "train": _ANYONE | _MODEL | {"optim", "data", "compiler"},
     **dict.fromkeys(_TOOLS, _ANYONE | _LIBRARY | _TOOLS),
     "cli": _ANYONE | _LIBRARY | _TOOLS | {"__init__"},
     "__main__": {"cli"},

@@ -113,10 +113,13 @@ _allocator.keep_freed_memory()
 __version__ = "0.1.0"
 
 # Loaded when first used, so that the engine alone imports as fast as NumPy.
-_LAZY = ("check", "data", "draw", "explain", "filters", "models", "nn", "optim", "train")
+_LAZY = (
+    "check", "compiler", "data", "draw", "explain", "filters", "models", "nn", "optim", "train",
+)  # fmt: skip
 
 if TYPE_CHECKING:
-    from . import check, data, draw, explain, filters, models, nn, optim, train
+    from . import check, compiler, data, draw, explain, filters, models, nn, optim, train
+    from .compiler import compile
     from .playground import play
 
 
@@ -127,6 +130,10 @@ def __getattr__(name: str) -> Any:
         from .playground import play
 
         return play
+    if name == "compile":
+        from .compiler import compile
+
+        return compile
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -148,6 +155,8 @@ __all__ = [
     "check",
     "clip",
     "col2im",
+    "compile",
+    "compiler",
     "concatenate",
     "conventions",
     "cos",
