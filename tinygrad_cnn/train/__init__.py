@@ -6,7 +6,7 @@
 >>> train = DataLoader(Digits("train"), batch_size=32, shuffle=True, seed=0)
 >>> test = DataLoader(Digits("test"), batch_size=256)
 >>> adam = tc.optim.Adam(model.parameters(), lr=0.01)
->>> history = tc.train.fit(model, train, epochs=2, validation=test, optimizer=adam)
+>>> history = tc.train.fit(model, train, epochs=3, validation=test, optimizer=adam)
 >>> history.best.validation_accuracy > 0.9
 True
 """
