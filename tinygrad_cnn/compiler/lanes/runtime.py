@@ -219,7 +219,7 @@ class Team:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._crew: _Crew | None = None
-        self._end: weakref.finalize[[], Team] | None = None
+        self._end: weakref.finalize[..., Team] | None = None
         _teams.add(self)
 
     def run(self, tables: Sequence[Table]) -> None:
@@ -268,17 +268,31 @@ class Team:
     def _workers(self, count: int) -> _Crew:
         """At least so many workers."""
         if self._crew is None or self._crew.size < count:
-            if self._end is not None:
-                self._end()
+            self._let_go()
             self._crew = _Crew(count)
-            self._end = weakref.finalize(self, self._crew.dismiss)  # at exit, too
+            self._end = weakref.finalize(self, _dismiss, self._crew, self._lock)  # at exit, too
         return self._crew
+
+    def _let_go(self) -> None:
+        """End the workers, while nobody runs tables."""
+        if self._end is not None and self._crew is not None:
+            self._end.detach()
+            self._crew.dismiss()
 
     def _after_fork(self) -> None:
         """Begin without workers; the lock may be that of a thread that is not here."""
-        if self._end is not None:
-            self._end()
+        self._let_go()
         self._lock, self._crew, self._end = threading.Lock(), None, None
+
+
+def _dismiss(crew: _Crew, lock: threading.Lock) -> None:
+    """End the workers of a team that is gone, or of all teams at exit.
+
+    Then a daemon thread may be running tables: it is waited for, and gets the lock never again. If
+    its tables take longer than a second, the end of the process ends the workers too.
+    """
+    if lock.acquire(timeout=1.0):
+        crew.dismiss()
 
 
 _teams: weakref.WeakSet[Team] = weakref.WeakSet()
