@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import tracemalloc
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 import tinygrad_cnn as tc
+from tests.compiled_scenarios import fresh_gradients, training_step
 from tinygrad_cnn import nn
 from tinygrad_cnn.compiler import CompileWarning, compile
 from tinygrad_cnn.compiler.planned import _runner
@@ -91,14 +93,7 @@ def network(name: str, dtype: str) -> nn.Module:
 def trained(model: nn.Module, batches: list[tuple[Array, Array]], planned: bool) -> list[float]:
     """The losses of training steps, and after them the state of the model."""
     optimizer = tc.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
-
-    def step(x: Array, y: Array) -> float:
-        optimizer.zero_grad()
-        loss = F.cross_entropy(model(x), y)
-        loss.backward()
-        optimizer.step()
-        return float(loss.item()) if not planned else loss.item()
-
+    step = training_step(lambda x, y: F.cross_entropy(model(x), y), optimizer, item=True)
     run = compile(step, executor="numpy") if planned else step
     tc.manual_seed(2)
     return [run(x, y) for x, y in batches]
@@ -206,6 +201,50 @@ def test_a_parameter_that_is_replaced_is_read_anew() -> None:
     np.testing.assert_array_equal(scaled(tc.tensor(ROWS)).numpy(), 3 * ROWS)
 
 
+def test_parameters_are_written_in_place_and_nothing_is_kept_for_them() -> None:
+    model = network("convolutions", "float64")
+    optimizer = tc.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+    x, y = images(7)
+
+    def step(x: Array, y: Array) -> Any:
+        optimizer.zero_grad()
+        F.cross_entropy(model(x), y).backward()
+        optimizer.step()
+
+    planned = compile(step, executor="numpy")
+    planned(x, y)  # makes the velocities
+    before = [p.data for p in model.parameters()]
+    values = [np.array(array) for array in before]
+    planned(x, y)
+    for parameter, array, value in zip(model.parameters(), before, values, strict=True):
+        assert parameter.data is array
+        assert (array != value).any()
+    for entry in planned.entries.values():
+        assert not isinstance(entry, str)
+        for number in entry.trace.aliases:
+            assert not entry.runner._outputs[number]  # type: ignore[attr-defined]
+
+
+def test_values_that_replace_one_another_are_all_read_before() -> None:
+    first = tc.tensor(np.arange(4.0), requires_grad=True)
+    second = tc.tensor(np.ones(4), requires_grad=True)
+
+    def exchanged(x: tc.Tensor) -> tc.Tensor:
+        with tc.no_grad():
+            operator.iadd(first, second)  # type: ignore[no-untyped-call]
+            operator.isub(second, first)  # type: ignore[no-untyped-call]
+        return x * 2.0
+
+    planned = compile(exchanged, executor="numpy")
+    expected = np.arange(4.0), np.ones(4)
+    for _ in range(3):
+        planned(tc.tensor(ROWS))
+        expected = expected[0] + expected[1], -expected[0]
+        np.testing.assert_array_equal(first.numpy(), expected[0])
+        np.testing.assert_array_equal(second.numpy(), expected[1])
+    assert len(planned.entries) == 1
+
+
 def test_the_same_run_gives_the_same_bits() -> None:
     runs = []
     for _ in range(2):
@@ -239,14 +278,7 @@ def test_later_steps_allocate_next_to_nothing() -> None:
     )  # fmt: skip
     x = np.random.default_rng(0).standard_normal((64, 1, 28, 28), np.float32)
     y = np.arange(64) % 10
-    optimizer = tc.optim.SGD(model.parameters(), lr=0.01)
-
-    def step(x: Array, y: Array) -> Any:
-        optimizer.zero_grad()
-        loss = F.cross_entropy(model(x), y)
-        loss.backward()
-        return loss.item()
-
+    step = fresh_gradients(lambda x, y: F.cross_entropy(model(x), y), model)
     planned = compile(step, executor="numpy")
     for _ in range(3):
         planned(x, y)

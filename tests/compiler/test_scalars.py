@@ -91,8 +91,7 @@ def both(steps, numbers):
 @given(expressions(EXACT), st.lists(VALUES, min_size=3, max_size=3))
 def test_same_bits_as_eager(steps, numbers):
     eager, compiled = both(steps, numbers)
-    same = np.array_equal(eager, compiled, equal_nan=True)
-    assert same
+    assert np.array_equal(eager, compiled, equal_nan=True)
     assert np.array_equal(np.signbit(eager)[eager == 0], np.signbit(compiled)[eager == 0])
 
 
@@ -237,9 +236,9 @@ def test_source_is_readable():
     assert text == (
         "def program(x0, x1):\n"
         "    t0 = x1 * x0 + 1.0\n"
-        "    t1 = 0.0 if t0 < 0.0 else t0\n"
-        "    t0 = (1.0 if t0 > 0.0 else 0.0) * x0\n"
-        "    return (t1, t0)\n"
+        "    t0 = 0.0 if t0 < 0.0 else t0\n"
+        "    t1 = (1.0 if t0 > 0.0 else 0.0) * x0\n"
+        "    return (t0, t1)\n"
     )
 
 

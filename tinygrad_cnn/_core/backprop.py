@@ -308,7 +308,7 @@ def _owned(g: Any) -> Tensor:
     A rule may hand out the upstream gradient itself or a view: only a copy is safe to write
     to, as clipping and users do.
     """
-    # np.array keeps the order of the axes in memory
-    if isinstance(g, Symbol):
-        return wrap(g, None)
-    return g if isinstance(g, Tensor) else wrap(np.array(g)[()], None)
+    if isinstance(g, Tensor):
+        return g
+    # np.array keeps the order of the axes in memory; a symbol is never written to.
+    return wrap(g if isinstance(g, Symbol) else np.array(g)[()], None)

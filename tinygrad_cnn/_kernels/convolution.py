@@ -2,17 +2,21 @@
 
 The columns of ``im2col`` are many times as large as the images. Here those of a few rows of the
 output are made, multiplied and forgotten while they are in the processor's cache.
+
+A function here gives the calls of NumPy that carry it out, to be made in order, as often as one
+likes: what is between them is Python, for which threads wait for each other.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
 from ..typing import Array, Shape
-from .windows import Window, batch_last, sliding
+from .windows import Call, Window, batch_last, sliding
 
 _CACHE = 2**21  # bytes of columns at a time: less makes products of matrices slower
 
@@ -62,39 +66,63 @@ class Bands:
             stop = first.start + (rows[1] - 1) * step + 1
             yield images[:, start:stop:step, *others]
 
-    def filled(self, seen: Array, rows: tuple[int, int], scratch: Array) -> Array:
-        """The columns of a band, of what all windows see."""
-        matrix, parts = self.parts(rows, scratch)
-        band = seen[(slice(None),) * (1 + len(self.places)) + (slice(*rows),)]
-        parts.reshape(band.shape)[...] = band
-        return matrix
+    def columns_of(self, x: Array, scratch: Array) -> Iterator[tuple[Call, Array, slice]]:
+        """For each band of (N, C, H, W) the call that fills its columns, they, and where."""
+        seen = sliding(batch_last(x), self.window)
+        for rows in self:
+            matrix, parts = self.parts(rows, scratch)
+            band = seen[(slice(None),) * (1 + len(self.places)) + (slice(*rows),)]
+            yield partial(np.copyto, parts.reshape(band.shape), band), matrix, self.columns(rows)
 
 
-def convolve(weight: Array, x: Array, *, bands: Bands, scratch: Array, out: Array) -> None:
+def convolve(
+    weight: Array, x: Array, *, bands: Bands, scratch: Array, out: Array
+) -> Iterator[Call]:
     """``weight @ im2col(x)``: (K, C*FH*FW) and (N, C, H, W) to (K, OH*OW*N)."""
-    seen = sliding(batch_last(x), bands.window)
-    for rows in bands:
-        columns = bands.filled(seen, rows, scratch)
-        np.matmul(weight, columns, out=out[:, bands.columns(rows)])
+    for fill, columns, where in bands.columns_of(x, scratch):
+        yield fill
+        yield partial(np.matmul, weight, columns, out=out[:, where])
 
 
-def correlate(g: Array, x: Array, *, bands: Bands, scratch: Array, part: Array, out: Array) -> None:
+def correlate(
+    g: Array, x: Array, *, bands: Bands, scratch: Array, part: Array, out: Array
+) -> Iterator[Call]:
     """``g @ im2col(x).T``, the gradient by the weight; ``part`` is memory like ``out``."""
-    seen = sliding(batch_last(x), bands.window)
-    for rows in bands:
-        columns = bands.filled(seen, rows, scratch)
-        target = part if rows[0] else out
-        np.matmul(g[:, bands.columns(rows)], columns.T, out=target)
-        if rows[0]:
-            np.add(out, part, out=out)
+    for fill, columns, where in bands.columns_of(x, scratch):
+        yield fill
+        yield partial(np.matmul, g[:, where], columns.T, out=part if where.start else out)
+        if where.start:
+            yield partial(np.add, out, part, out=out)
 
 
-def convolve_back(weight: Array, g: Array, *, bands: Bands, scratch: Array, out: Array) -> None:
+def convolve_back(
+    weight: Array, g: Array, *, bands: Bands, scratch: Array, out: Array
+) -> Iterator[Call]:
     """``col2im(weight @ g)``, the gradient by the images: to (N, C, H, W)."""
-    out.fill(0)
+    yield partial(out.fill, 0)
     images = batch_last(out)
     for rows in bands:
         matrix, parts = bands.parts(rows, scratch)
-        np.matmul(weight, g[:, bands.columns(rows)], out=matrix)
+        yield partial(np.matmul, weight, g[:, bands.columns(rows)], out=matrix)
         for place, part in enumerate(bands.shifted(images, rows)):
-            part += parts[:, place]
+            yield partial(np.add, part, parts[:, place], out=part)
+
+
+def turn(
+    weight: Array, g: Array, *, widths: tuple[tuple[int, int], ...], kernel: Array, padded: Array
+) -> Iterator[Call]:
+    """Prepare what ``convolve_back`` does for stride 1 as a convolution of the gradient.
+
+    The kernel is turned by half a circle and its channels are exchanged, (C*FH*FW, K) to
+    (C, K*FH*FW), and zeros of these ``widths`` lie around the gradient, (K, OH*OW*N) to
+    (N, K, H, W). Columns are then read from the gradient instead of being added to the images.
+
+    Source: Dumoulin and Visin, A guide to convolution arithmetic for deep learning (2016).
+    """
+    c, k = len(kernel), len(g)
+    turned = weight.reshape(c, -1, k)[:, ::-1].swapaxes(1, 2)
+    yield partial(np.copyto, kernel.reshape(turned.shape), turned)
+    around = zip(padded.shape[2:], widths[2:], strict=True)
+    inside = batch_last(padded)[:, *(slice(a, n - b) for n, (a, b) in around)]
+    yield partial(padded.fill, 0)
+    yield partial(np.copyto, inside, g.reshape(inside.shape))

@@ -9,13 +9,17 @@ Everything is FH * FW copies of shifted slices, whose innermost runs are then wh
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import product
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from ..typing import Array, DTypeLike, Shape
+
+Call = Callable[[], Any]
 
 
 class Window(NamedTuple):
@@ -64,17 +68,10 @@ def batch_first(x: Array) -> Array:
     return x.transpose(-1, *range(x.ndim - 1))
 
 
-def pad(
-    x: Array,
-    *,
-    widths: tuple[tuple[int, int], ...],
-    value: float = 0.0,
-    out: Array | None = None,
-) -> Array:
+def pad(x: Array, *, widths: tuple[tuple[int, int], ...], value: float = 0.0) -> Array:
     """``x`` with ``value`` around it, in the memory order of ``x``."""
-    if out is None:
-        shape = tuple(n + a + b for n, (a, b) in zip(x.shape, widths, strict=True))
-        out = np.empty_like(x, shape=shape)
+    shape = tuple(n + a + b for n, (a, b) in zip(x.shape, widths, strict=True))
+    out = np.empty_like(x, shape=shape)
     for axis, (before, after) in enumerate(widths):
         along = (slice(None),) * axis
         out[*along, :before] = value
@@ -95,7 +92,8 @@ def im2col(x: Array, *, window: Window, out: Array | None = None) -> Array:
     places = window.output_size(tuple(size))
     if out is None:
         out = np.empty((c * window.places, math.prod(places) * n), x.dtype)
-    out.reshape(c, *window.kernel, *places, n)[...] = sliding(batch_last(x), window)
+    images = np.ascontiguousarray(batch_last(x))  # each pixel is read for many windows
+    out.reshape(c, *window.kernel, *places, n)[...] = sliding(images, window)
     return out
 
 
@@ -129,39 +127,53 @@ def _zeros(shape: Shape, dtype: DTypeLike, out: Array | None) -> tuple[Array, Ar
     return batch_last(out), out
 
 
-def switches(
-    x: Array,
-    *,
-    window: Window,
-    out: Array | None = None,
-    largest: Array | None = None,
-    scratch: Array | None = None,
-) -> Array:
+def switches(x: Array, *, window: Window) -> Array:
     """For each window the place of its largest element, counted row-major; NaN is largest.
 
     A tie goes to the first place. Shape (N, C, OH, OW), dtype uint8 where the window is small.
-    The elements themselves go to ``largest``; ``scratch`` is memory for booleans of that shape.
     """
+    shape = (x.shape[1], *window.output_size(x.shape[2:]), x.shape[0])
+    kind = np.uint8 if window.places <= 256 else np.intp
+    memory = (batch_first(np.empty(shape, dtype)) for dtype in (kind, x.dtype, np.bool_))
+    out, largest, scratch = memory
+    for call in switch(x, window=window, out=out, largest=largest, scratch=scratch):
+        call()
+    return out
+
+
+def switch(
+    x: Array, *, window: Window, out: Array, largest: Array, scratch: Array
+) -> Iterator[Call]:
+    """The calls that find ``switches``, and the elements themselves; ``scratch`` is of booleans."""
     images = batch_last(x)
-    shifted = [images[:, *inside] for inside in window.offsets(x.shape[2:])]
-    kind = np.uint8 if len(shifted) <= 256 else np.intp
-    best, winner, better = (
-        np.empty(shifted[0].shape, dtype) if given is None else batch_last(given)
-        for given, dtype in ((largest, x.dtype), (out, kind), (scratch, np.bool_))
-    )  # (C, OH, OW, N)
-    best[...] = shifted[0]
-    winner.fill(0)
-    for number, candidate in enumerate(shifted[1:], 1):
+    first, *others = (images[:, *inside] for inside in window.offsets(x.shape[2:]))
+    winner, best, better = map(batch_last, (out, largest, scratch))  # (C, OH, OW, N)
+    yield partial(winner.fill, 0)
+    shown = first  # the largest so far
+    for number, candidate in enumerate(others, 1):
         # Places only grow, so a maximum does what a masked copy would, twenty times as fast:
         # masks at random defeat the processor's branch prediction.
-        np.greater(candidate, best, out=better)
-        step = better.view(np.uint8)
-        step = np.multiply(step, kind(number), out=step if kind is np.uint8 else None)
-        np.maximum(winner, step, out=winner)
-        np.maximum(best, candidate, out=best)
-    if np.isnan(best, out=better).any():
+        yield partial(np.greater, candidate, shown, out=better)
+        if winner.itemsize == 1:
+            step = better.view(np.uint8)
+            yield partial(np.multiply, step, np.uint8(number), out=step)
+            yield partial(np.maximum, winner, step, out=winner)
+        else:
+            yield partial(_note, winner, better, number)
+        yield partial(np.maximum, shown, candidate, out=best)
+        shown = best
+    if not others:
+        yield partial(np.copyto, best, first)
+    yield partial(_settle_nan, winner, best, better, (first, *others))
+
+
+def _note(winner: Array, better: Array, number: int) -> None:
+    np.maximum(winner, better * np.intp(number), out=winner)
+
+
+def _settle_nan(winner: Array, best: Array, scratch: Array, shifted: Sequence[Array]) -> None:
+    if np.isnan(best, out=scratch).any():
         winner[...] = np.argmax(np.stack(shifted), axis=0)
-    return batch_first(winner)
 
 
 def gather_windows(x: Array, *, window: Window, switches: Array) -> Array:
@@ -182,28 +194,29 @@ def gather_windows(x: Array, *, window: Window, switches: Array) -> Array:
     return batch_first(out.view(x.dtype))
 
 
-def scatter_windows(
-    g: Array,
-    *,
-    window: Window,
-    switches: Array,
-    shape: Shape,
-    out: Array | None = None,
-    scratch: tuple[Array, Array] | None = None,
-) -> Array:
-    """The adjoint of ``gather_windows``: add each number where its switch points.
-
-    ``scratch`` is memory of the shape of ``g``: for booleans, and for numbers.
-    """
-    images, out = _zeros(shape, g.dtype, out)
-    gradient, chosen = batch_last(g), batch_last(switches)
-    here, part = (None, None) if scratch is None else map(batch_last, scratch)
-    disjoint = window.stride == window.extent == window.kernel
-    for place, inside in enumerate(window.offsets(tuple(shape[2:]))):
-        here = np.equal(chosen, place, out=here)
-        if disjoint:  # nothing to add to
-            np.multiply(gradient, here, out=images[:, *inside])
-        else:
-            part = np.multiply(gradient, here, out=part)
-            images[:, *inside] += part
+def scatter_windows(g: Array, *, window: Window, switches: Array, shape: Shape) -> Array:
+    """The adjoint of ``gather_windows``: add each number where its switch points."""
+    out = batch_first(np.empty((*shape[1:], shape[0]), g.dtype))
+    scratch = np.empty_like(switches, np.bool_), np.empty_like(g)
+    for call in scatter(g, window=window, switches=switches, out=out, scratch=scratch):
+        call()
     return out
+
+
+def scatter(
+    g: Array, *, window: Window, switches: Array, out: Array, scratch: tuple[Array, Array]
+) -> Iterator[Call]:
+    """The calls of ``scatter_windows``; ``scratch`` is like ``g``, of booleans and of numbers."""
+    images, gradient, chosen, here, part = map(batch_last, (out, g, switches, *scratch))
+    size = out.shape[2:]
+    is_disjoint = window.stride == window.extent == window.kernel
+    if not is_disjoint or any(n % f for n, f in zip(size, window.kernel, strict=True)):
+        yield partial(images.fill, 0)
+    for place, inside in enumerate(window.offsets(size)):
+        yield partial(np.equal, chosen, place, out=here)
+        seen = images[:, *inside]
+        if is_disjoint:  # nothing to add to
+            yield partial(np.multiply, gradient, here, out=seen)
+        else:
+            yield partial(np.multiply, gradient, here, out=part)
+            yield partial(np.add, seen, part, out=seen)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from .._core.node import Leaf, Node
 from .._core.symbol import Symbol as AnySymbol
 from .._core.tensor import Tensor, wrap
 from ..typing import Array
@@ -48,40 +49,50 @@ class Entry:
         self.compiled = compiled
         self.surroundings = trace.surroundings
         self.calls = 0
+        self._keeps_apart = getattr(runner, "keeps_apart", False)
+        self._sort()
+
+    def _sort(self) -> None:
+        """Sort what is done before and after each run."""
+        trace, tracer = self.trace, self.trace.tracer
+        actions = tracer.actions
+        split = actions.index(None) if None in actions else len(actions)
+        self._beginning: list[Any] = actions[:split]
+        self._ending: list[Any] = [*tracer.after, *actions[split + 1 :]]
+        # The Tensors that get new values, with the numbers of outputs and of inputs.
+        assigned = list(enumerate(trace.assigned, sum(trace.counts)))
+        aliases = trace.aliases
+        self._written = [(n, aliases[n], t) for n, t in assigned if n in aliases]
+        self._variables = [t for _, _, t in self._written if t.node is not None]
+        rest = [(n, t) for n, t in assigned if n not in aliases]
+        self._replaced = [(n, t, t.data.shape) for n, t in rest if _is_replaced(t, tracer)]
+        self._assigned = [(n, t) for n, t in rest if not _is_replaced(t, tracer)]
 
     def is_valid(self) -> bool:
         """Whether all that the trace has taken for given is as it was."""
         return self.surroundings.unchanged() and self.trace.settled()
 
-    def __call__(self, leaves: Sequence[Any], structure: Any) -> Any:
-        trace, tracer = self.trace, self.trace.tracer
-        actions = tracer.actions
-        split = actions.index(None) if None in actions else len(actions)
-        for action in actions[:split]:
-            action()  # type: ignore[misc]
-        arrays = trace.arrays(leaves)
-        try:
-            made = self.runner(arrays)
-        except Exception as error:
-            if split:
-                raise
-            raise FailedError([*arrays[len(arrays) - len(tracer.draws) :]]) from error
+    def __call__(self, arrays: list[Any], leaves: Sequence[Any], structure: Any) -> Any:
+        """Run the program; ``arrays`` are what its reading gives, ``leaves`` the arguments."""
+        trace = self.trace
+        for action in self._beginning:
+            action()
+        if self._beginning:
+            arrays = trace.reading.arrays(leaves)
+        arrays += trace.reading.draws()
+        cleared = trace.real(trace.tracer.cleared, leaves)
+        if self._keeps_apart:  # native code does not fail, and may use their arrays again
+            _clear(cleared)
+        made = self._run(arrays)
         outputs, gradients = trace.counts
-        if not getattr(self.runner, "keeps_apart", False):
-            made = _apart(made, arrays, trace.aliases)
-        found, grads = made[:outputs], made[outputs : outputs + gradients]
-        for tensor, value in zip(trace.assigned, made[outputs + gradients :], strict=True):
-            _assign(_given(tensor, tracer, leaves), value, tracer)
+        grads = made[outputs : outputs + gradients]
+        self._assign(made, arrays, leaves)
+        if not self._keeps_apart:
+            _clear(cleared)
         if trace.is_step:
-            for node in tracer.cleared:
-                trace.real(node, leaves).grad = None
-            for leaf, gradient in zip(trace.leaves, grads, strict=True):
-                node = trace.real(leaf, leaves)
-                node.grad = wrap(gradient if node.grad is None else node.grad.data + gradient, None)
-        for finish in tracer.after:
+            _accumulate(trace.real(trace.leaves, leaves), grads)
+        for finish in self._ending:
             finish()
-        for action in actions[split + 1 :]:
-            action()  # type: ignore[misc]
 
         def tensor_of(number: int, source: Computed, value: Any) -> Tensor:
             if source.node is None:
@@ -91,8 +102,44 @@ class Entry:
             known = None if trace.derivatives[number].seed is not None else grads
             return wrap(value, vertex(self, number, value, known, arrays, leaves, structure))
 
-        results = trace.results.values(found, leaves, tensor_of)
+        results = trace.results.values(made, leaves, tensor_of)
         return rebuild(trace.structure, results.__getitem__)
+
+    def _run(self, arrays: list[Any]) -> list[Any]:
+        """The outputs of the program."""
+        try:
+            made = self.runner(arrays)
+        except Exception as error:
+            if self._beginning:
+                raise
+            draws = arrays[len(arrays) - len(self.trace.tracer.draws) :]
+            raise FailedError(draws) from error
+        return made if self._keeps_apart else _apart(made, arrays, self.trace.aliases)
+
+    def _assign(self, made: list[Any], arrays: list[Any], leaves: Sequence[Any]) -> None:
+        """Give variables and buffers their new values."""
+        tracer = self.trace.tracer
+        moved = [(t, made[n]) for n, source, t in self._written if made[n] is not arrays[source]]
+        for tensor, value in moved:  # not written to where it is
+            _assign(tensor, value, tracer)
+        for tensor in self._variables:
+            tensor.mark_changed()
+        for number, tensor, shape in self._replaced:
+            tensor.data = made[number] if shape else made[number][()]
+        for number, tensor in self._assigned:
+            _assign(_given(tensor, tracer, leaves), made[number], tracer)
+
+
+def _clear(nodes: Iterable[Node]) -> None:
+    for node in nodes:
+        node.grad = None
+
+
+def _accumulate(nodes: Iterable[Node], gradients: list[Any]) -> None:
+    """Let variables keep their gradients."""
+    for node, gradient in zip(nodes, gradients, strict=True):
+        kept = node.grad
+        node.grad = wrap(gradient if kept is None else kept.data + gradient, None)
 
 
 def _apart(made: list[Any], inputs: Sequence[Any], aliases: Mapping[int, int]) -> list[Any]:
@@ -116,6 +163,15 @@ def _owner(array: Any) -> Any:
     while isinstance(array.base, np.ndarray):
         array = array.base
     return array
+
+
+def _is_replaced(tensor: Tensor, tracer: Tracer) -> bool:
+    """Whether a Tensor is no variable and takes another array as its new value."""
+    return (
+        not isinstance(tensor.data, AnySymbol)
+        and not isinstance(tensor.node, Leaf)
+        and not is_in_place(tensor, tracer)
+    )
 
 
 def _given(tensor: Tensor, tracer: Tracer, leaves: Sequence[Any]) -> Tensor:

@@ -65,12 +65,13 @@ def _planned(trace: Trace, compiled: Compiled[Any, Any]) -> Runner:
 
 
 _NO_SWAPS: dict[str, Swap] = {}
+_FEWER_PASSES = {"batch_norm": SWAPS["batch_norm"]}
 EXECUTORS: dict[str, Executor] = {
     executor.name: executor
     for executor in (
         Executor("scalars", _scalars, _NO_SWAPS, _no_scalars),
         Executor("lanes", _lanes, SWAPS),
-        Executor("numpy", _planned, _NO_SWAPS),
+        Executor("numpy", _planned, _FEWER_PASSES),
         Executor("plain", _plain, _NO_SWAPS),
     )
 }

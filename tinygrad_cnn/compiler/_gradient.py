@@ -32,6 +32,8 @@ class Derivative:
         leaves: the vertices of the variables.
         gradients: the symbols of their gradients.
         seed: the symbol of the result's own gradient, None where that is 1.
+        program: of the gradients, from the inputs and the seed, where there is one; it computes
+            anew what it needs of the results.
     """
 
     def __init__(self, trace: Trace, source: Computed, seed: Any = None) -> None:
@@ -48,11 +50,6 @@ class Derivative:
         self.program: Program | None = None
         self._runner: Runner | None = None
         self._lock = threading.Lock()
-
-    def make_program(self, trace: Trace) -> None:
-        """Make a program of the gradients, which computes anew what it needs of the results."""
-        inputs = [*trace.inputs, self.seed]
-        self.program = Program(inputs, trace.tracer.operations, self.gradients).simplified()
 
     def __call__(self, entry: Entry, arrays: Sequence[Any], seed: Any) -> list[Any]:
         """The gradients, from the inputs of the call and the gradient of its result."""

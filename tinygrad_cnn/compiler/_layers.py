@@ -17,10 +17,11 @@ from .._core.backprop import gradients
 from .._core.context import per_thread
 from .._core.node import Node
 from .._core.primitive import Primitive, apply
+from .._core.symbol import fixed
 from .._core.tensor import Tensor, as_tensor, raw, wrap
 from .._kernels.windows import Window
 from ..functional import _loss
-from ..functional._pooling import Layout, divisors, layout
+from ..functional._pooling import Layout, divisors, largest, layout, windows_of
 from ..functional._sliding import fitted, padded, widths
 from ..functional.norm import _check_channels, _track, check_eps
 from ..ops import exp, log, max, reshape, sqrt, sum, where
@@ -58,14 +59,10 @@ def _conv_shape(x: Any, w: Any, *, window: Window, padding: Widths, groups: int)
 
 
 conv_input_gradient_p = Primitive(
-    "conv_input_gradient",
-    lambda g, x, w, **settings: _by_composition(_conv, 0)(g, x, w, **settings),
-    (None, None, None),
+    "conv_input_gradient", _by_composition(_conv, 0), (None, None, None)
 )
 conv_weight_gradient_p = Primitive(
-    "conv_weight_gradient",
-    lambda g, x, w, **settings: _by_composition(_conv, 1)(g, x, w, **settings),
-    (None, None, None),
+    "conv_weight_gradient", _by_composition(_conv, 1), (None, None, None)
 )
 conv_p = Primitive(
     "conv",
@@ -151,9 +148,20 @@ def _linear(x: Any, weight: Any, bias: Any = None) -> Any:
 # -- pooling -----------------------------------------------------------------------------------
 
 
+def _pooled(x: Tensor, *, placed: Layout) -> Tensor:
+    found, _ = largest(x, placed, "max_pool2d")
+    return found
+
+
+def _averaged(x: Tensor, *, placed: Layout, divisors: Any) -> Tensor:
+    rows, columns = (np.asarray(d, x.dtype) for d in divisors)
+    mean: Tensor = sum(windows_of(x, placed, "avg_pool2d"), axis=2) / (rows[:, None] * columns)
+    return mean
+
+
 max_pool_gradient_p = Primitive(
     "max_pool_gradient",
-    lambda g, x, **settings: _by_composition(lambda t, **s: _pooled(t, **s), 0)(g, x, **settings),
+    _by_composition(_pooled, 0),
     (None, None),
 )
 max_pool_p = Primitive(
@@ -163,7 +171,7 @@ max_pool_p = Primitive(
 )
 average_pool_gradient_p = Primitive(
     "average_pool_gradient",
-    lambda g, x, **settings: _by_composition(lambda t, **s: _averaged(t, **s), 0)(g, x, **settings),
+    _by_composition(_averaged, 0),
     (None, None),
 )
 average_pool_p = Primitive(
@@ -171,21 +179,6 @@ average_pool_p = Primitive(
     lambda x, **settings: _averaged(Tensor(x), **settings).data,
     (lambda g, ans, x, **settings: apply(average_pool_gradient_p, g, x, **settings),),
 )
-
-
-def _pooled(x: Tensor, *, placed: Layout) -> Tensor:
-    from ..functional._pooling import largest
-
-    found, _ = largest(x, placed, "max_pool2d")
-    return found
-
-
-def _averaged(x: Tensor, *, placed: Layout, divisors: Any) -> Tensor:
-    from ..functional._pooling import windows_of
-
-    rows, columns = (np.asarray(d, x.dtype) for d in divisors)
-    mean: Tensor = sum(windows_of(x, placed, "avg_pool2d"), axis=2) / (rows[:, None] * columns)
-    return mean
 
 
 def _pool_shape(x: Any, *, placed: Layout, **_: Any) -> Any:
@@ -291,8 +284,6 @@ def _batch_norm(
 
 def _hits(labels: Any, classes: int) -> Any:
     """(N, C): whether a class is that of the label."""
-    from .._core.symbol import fixed
-
     return fixed(np.arange(classes)[None, :]) == reshape(labels, (len(labels), 1))
 
 
@@ -308,8 +299,8 @@ def _cross_entropy(
     if not (labels != ignore_index).all():
         return NotImplemented
     hits, x = _hits(labels, scores.shape[1]), raw(scores)
-    largest = max(x, 1, keepdims=True)
-    shift = where(np.isfinite(raw(largest)), largest, 0.0)
+    highest = max(x, 1, keepdims=True)
+    shift = where(np.isfinite(raw(highest)), highest, 0.0)
     powers = exp(x - shift)
     total = sum(powers, 1, keepdims=True)
     picked = sum(where(hits, x, 0.0), 1, keepdims=True)

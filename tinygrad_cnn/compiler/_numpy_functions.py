@@ -43,9 +43,9 @@ def _prod(tracer: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     return tracer.record("prod", prod_p.forward, (x,), settings)
 
 
-def _truth(name: str, function: Any) -> Callable[..., Any]:
+def _truth(name: str, function: np.ufunc) -> Callable[..., Any]:
     def forward(x: Any, *, axis: Any, keepdims: bool) -> Any:
-        return function(x, axis=axis, keepdims=keepdims)
+        return function.reduce(x, axis=axis, keepdims=keepdims)
 
     def record(tracer: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
         return tracer.record(name, forward, (x,), {"axis": _axes(x, axis), "keepdims": keepdims})
@@ -118,8 +118,8 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.min: _extremum("min", min_p),
     np.amin: _extremum("min", min_p),
     np.prod: _prod,
-    np.any: _truth("any", np.any),
-    np.all: _truth("all", np.all),
+    np.any: _truth("any", np.logical_or),
+    np.all: _truth("all", np.logical_and),
     np.reshape: _reshape,
     np.expand_dims: _expand_dims,
     np.squeeze: _squeeze,

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ._relu import rectified
 from ._symbols import Operation, Symbol, symbols_in
 
 _FOLDED = 4096  # elements of the largest constant that is computed beforehand
@@ -34,13 +35,15 @@ class Program:
             values[operation.result] = carried_out(operation, values)
         return [values.get(o, o) if isinstance(o, Symbol) else o for o in self.outputs]
 
-    @property
-    def needed(self) -> list[Operation]:
-        """The operations that the outputs need."""
-        return _alive(self.operations, self.outputs)
+    def part(self, inputs: Sequence[Symbol], outputs: Sequence[Any]) -> Program:
+        """The program of other outputs, by the same operations."""
+        return Program(inputs, needed(self.operations, outputs), outputs)
 
     def simplified(self) -> Program:
-        """Without common subexpressions, constant ones and those that nothing needs."""
+        """Without common subexpressions, constant ones and those that nothing needs.
+
+        Gradients of relu ask its result alone.
+        """
         replaced: dict[Symbol, Any] = {}
         known: dict[Any, Symbol] = {}
         kept = []
@@ -68,20 +71,27 @@ class Program:
             known[key] = operation.result
             kept.append(made)
         outputs = [_replace(output, replaced) for output in self.outputs]
-        return Program(self.inputs, _alive(kept, outputs), outputs)
+        kept = rectified(_bound(needed(kept, outputs)), outputs)
+        return Program(self.inputs, _bound(needed(kept, outputs)), outputs)
 
 
-def _alive(operations: Sequence[Operation], outputs: Sequence[Any]) -> list[Operation]:
-    needed = set(symbols_in(tuple(outputs)))
-    alive = []
+def needed(operations: Sequence[Operation], outputs: Sequence[Any]) -> list[Operation]:
+    """The operations that the outputs need, in the same order."""
+    wanted = set(symbols_in(tuple(outputs)))
+    found = []
     for operation in reversed(operations):
-        if operation.result in needed:
-            needed.update(operation.operands())
-            alive.append(operation)
-    alive.reverse()
-    for operation in alive:
+        if operation.result in wanted:
+            wanted.update(operation.operands())
+            found.append(operation)
+    found.reverse()
+    return found
+
+
+def _bound(operations: list[Operation]) -> list[Operation]:
+    """The same operations, which their results know from now on."""
+    for operation in operations:
         operation.result.operation = operation
-    return alive
+    return operations
 
 
 def _is_constant(args: tuple[Any, ...], params: Mapping[str, Any]) -> bool:
@@ -136,17 +146,13 @@ def _same(name: str, args: tuple[Any, ...], params: Mapping[str, Any]) -> Any:
         return x
     if name in ("pad", "crop") and not any(map(any, params["widths"])):
         return x
-    if name in ("multiply", "divide") and _is(args[1], 1.0) and _keeps(x, args[1]):
+    if name in ("multiply", "divide") and x.dtype.kind == "f" and _is_one(args[1]):
         return x
     return None
 
 
-def _is(value: Any, number: float) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and value == number
-
-
-def _keeps(x: Symbol, number: Any) -> bool:
-    return x.dtype.kind == "f"
+def _is_one(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value == 1.0
 
 
 def carried_out(operation: Operation, values: Mapping[Any, Any]) -> Any:
@@ -165,24 +171,6 @@ def _value(value: Any, values: Mapping[Any, Any]) -> Any:
     if type(value) is tuple:
         return tuple(_value(item, values) for item in value)
     return value
-
-
-def evaluate(symbol: Symbol, found: dict[Any, Any]) -> Any:
-    """The value of one symbol, from those of the inputs; what is computed is added to them."""
-    stack = [symbol]
-    while stack:
-        wanted = stack[-1]
-        if wanted in found:
-            stack.pop()
-            continue
-        operation = wanted.operation
-        assert operation is not None
-        missing = [operand for operand in operation.operands() if operand not in found]
-        if missing:
-            stack += missing
-        else:
-            found[wanted] = carried_out(operation, found)
-    return found[symbol]
 
 
 Runner = Callable[[Sequence[Any]], list[Any]]

@@ -52,9 +52,9 @@ def flatten(value: Any, leaves: list[Any], *, results: bool = False) -> Any:
         return Slot(len(leaves) - 1)
     kind = type(value)
     if kind in (tuple, list) or (isinstance(value, tuple) and hasattr(value, "_fields")):
-        return (kind, *(flatten(item, leaves, results=results) for item in value))
+        return (kind, *[flatten(item, leaves, results=results) for item in value])
     if kind is dict:
-        items = ((key, flatten(item, leaves, results=results)) for key, item in value.items())
+        items = [(key, flatten(item, leaves, results=results)) for key, item in value.items()]
         return (dict, *items)
     if isinstance(value, (float, complex)):  # 0.0 == -0.0, and NaN != NaN
         return ("=", kind, value, repr(value))

@@ -23,6 +23,7 @@ from .._core.primitive import Primitive
 from .._core.tensor import Tensor
 from ..nn import Module
 from ._symbols import UntraceableError
+from ._watch import Identities, Kinds
 
 _PLAIN = (int, float, complex, str, bytes, bool, type(None), np.generic, np.dtype)
 _COMPARED = 1 << 20  # elements of the largest array whose elements are compared in each call
@@ -91,7 +92,7 @@ class Surroundings:
         self._attributes: list[_Place] = []
         self._sequences: list[tuple[Any, list[Any]]] = []
         self._dicts: list[tuple[dict[Any, Any], int]] = []
-        self._tensors: list[tuple[Tensor, Any, Any, Any]] = []
+        self._tensors: list[Tensor] = []
         self._copies: list[tuple[Any, Any]] = []
         self.known: dict[int, Any] = {}  # the objects, so that their ids stay theirs
         self._holders: list[tuple[Any, Mapping[str, Any], Mapping[str, Any], set[str]]] = []
@@ -102,29 +103,41 @@ class Surroundings:
             while self._todo:
                 self._visit(self._todo.pop())
             self._follow_names()
+        self._kinds = Kinds(self._tensors)
+        self._identities = self._identified()
+        whole = {id(mapping) for mapping, _ in self._dicts}
+        single = [place for place in self._items if id(place.mapping) not in whole]
+        self._places = single + self._attributes  # not in a dict that is held by its identities
 
     # -- asked in each call --------------------------------------------------------------------
 
     def unchanged(self) -> bool:
         """Whether everything is as it was."""
-        for _, mapping, key, value in self._items:
-            found = mapping.get(key, _NOTHING)  # type: ignore[union-attr]
-            if found is not value and not _equal(found, value):
+        if not self._identities.same():
+            if not self._equal():
                 return False
-        for place in self._attributes:
+            self._identities = self._identified()  # other objects, of the same values
+        for place in self._places:
             found = place.now()
             if found is not place.value and not _equal(found, place.value):
                 return False
-        for sequence, before in self._sequences:
-            if len(sequence) != len(before) or not all(map(_same, sequence, before)):
-                return False
-        if any(len(mapping) != length for mapping, length in self._dicts):
-            return False
-        for tensor, node, shape, dtype in self._tensors:
-            data = tensor.data
-            if tensor.node is not node or data.shape != shape or data.dtype != dtype:
-                return False
-        return all(_alike(array, copy) for array, copy in self._copies)
+        return self._kinds.same() and all(_alike(array, copy) for array, copy in self._copies)
+
+    def _identified(self) -> Identities:
+        return Identities(
+            (mapping for mapping, _ in self._dicts), (sequence for sequence, _ in self._sequences)
+        )
+
+    def _equal(self) -> bool:
+        """Whether dicts and lists hold what they held, in the same or other objects."""
+        return (
+            all(len(mapping) == length for mapping, length in self._dicts)
+            and all(_same(place.now(), place.value) for place in self._items)
+            and all(
+                len(sequence) == len(before) and all(map(_same, sequence, before))
+                for sequence, before in self._sequences
+            )
+        )
 
     # -- asked around a trace ------------------------------------------------------------------
 
@@ -198,7 +211,7 @@ class Surroundings:
         for place in (*self._items, *self._attributes):
             if place.now() is not place.value:
                 place.restore()
-        for tensor, node, _, _ in self._tensors:
+        for tensor, node in zip(self._tensors, self._kinds.nodes, strict=True):
             tensor.node = node
 
     def compare(self, read: Iterable[Any]) -> None:
@@ -225,7 +238,7 @@ class Surroundings:
             return
         self.known[id(value)] = value
         if isinstance(value, Tensor):
-            self._tensors.append((value, value.node, value.data.shape, value.data.dtype))
+            self._tensors.append(value)
         elif isinstance(value, np.ndarray):
             self.arrays.append(value)
         elif isinstance(value, np.random.Generator):

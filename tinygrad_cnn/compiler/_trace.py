@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Collection, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,8 @@ from .._core.tensor import Tensor, wrap
 from ..nn import Parameter
 from ._escapes import RandomStates, watched
 from ._gradient import Derivative
-from ._program import Program, Runner, carried_out
+from ._program import Program, Runner
+from ._reading import Reading
 from ._results import Computed, Fresh, Itself, Results
 from ._signature import flatten, objects_in, rebuild
 from ._surroundings import Surroundings
@@ -41,6 +44,7 @@ class Trace:
         derivatives: of the results that gradients flow to, by their numbers.
         tracer: what else was recorded.
         surroundings: what the function reads from around it.
+        reading: what each call reads of that.
 
     Raises:
         UntraceableError: what it does cannot be recorded; nothing has changed then.
@@ -80,6 +84,7 @@ class Trace:
         self._check_captured()
         self._check_read_state()
         self.surroundings.compare(tracer.constants.values())
+        self.reading = Reading(self)
 
     def _check_read_state(self) -> None:
         """Refuse to read what an action will have changed by then."""
@@ -148,13 +153,19 @@ class Trace:
         self.counts = len(data), len(gradients)
         self.aliases = self._aliases(len(data) + len(gradients))
         outputs = [*data, *gradients, *(value for _, value in tracer.assigned.values())]
-        self.program = Program(self.inputs, tracer.operations, outputs).simplified()
-        guards = [guard.symbol for guard in tracer.guards]
-        self._guarding = Program(self.inputs, tracer.operations, guards).needed
-        for derivative in self.derivatives.values():
-            if derivative.seed is not None:
-                derivative.make_program(self)
+        self._make_programs(outputs)
         self._check_views(len(data) + len(gradients))
+
+    def _make_programs(self, outputs: list[Any]) -> None:
+        """The program of the outputs and those of derivatives, which share their operations."""
+        seeded = [d for d in self.derivatives.values() if d.seed is not None]
+        wanted = [*outputs, *(gradient for d in seeded for gradient in d.gradients)]
+        whole = Program(self.inputs, self.tracer.operations, wanted).simplified()
+        found = iter(whole.outputs)
+        self.program: Program = whole.part(self.inputs, [*islice(found, len(outputs))])
+        for derivative in seeded:
+            gradients = [*islice(found, len(derivative.gradients))]
+            derivative.program = whole.part([*self.inputs, derivative.seed], gradients)
 
     def _differentiate(self, data: list[Any]) -> list[Any]:
         """Find how results depend on variables; of a single number its gradients are computed."""
@@ -210,8 +221,6 @@ class Trace:
 
     def _check_captured(self) -> None:
         """Refuse arrays that the function made itself: they may be others in the next call."""
-        import sys
-
         held: list[tuple[Symbol, Any]] = [*self.tracer.constants.items()]
         held += [
             (symbol, tensor)
@@ -235,46 +244,19 @@ class Trace:
 
     def arrays(self, leaves: Sequence[Any]) -> list[Any]:
         """The inputs of the program in this call."""
-        tracer = self.tracer
-        return [
-            *map(_data, leaves),
-            *(tensor.data for tensor in tracer.parameters.values()),
-            *tracer.constants.values(),
-            *(draw() for draw in tracer.draws.values()),
-        ]
+        return self.reading.arrays(leaves) + self.reading.draws()
 
     def settled(self) -> bool:
         """Whether settings are such that the recorded decisions about them hold."""
         return all(decide() == decided for decide, decided in self.tracer.conditions)
 
-    def fits(self, leaves: Sequence[Any]) -> str:
-        """Why this call needs another program, or nothing."""
-        known = self.surroundings.known  # those are looked at there
-        for symbol, tensor in self.tracer.parameters.items():
-            now = tensor.data if id(tensor) not in known else symbol
-            if now.shape != symbol.shape or now.dtype != symbol.dtype:
-                return "a parameter has another shape or dtype"
-        if any(self.real(node, leaves).grad is not None for node in self.tracer.unkept):
-            return "a gradient is kept from before, and the function reads it"
-        if not self.tracer.guards:
-            return ""
-        values: dict[Any, Any] = dict(zip(self.arguments, map(_data, leaves), strict=True))
-        values |= self.tracer.constants
-        values |= {s: t.data for s, t in self.tracer.parameters.items() if t.node is None}
-        for operation in self._guarding:
-            values[operation.result] = carried_out(operation, values)
-        for guard in self.tracer.guards:
-            if values[guard.symbol] != guard.value:
-                return f"a value that Python used is another than when recorded{guard.source}"
-        return ""
-
-    def real(self, node: Node, leaves: Sequence[Any]) -> Node:
-        """The vertex that one of the trace stands for in a call."""
-        if self._has_given_nodes:
-            for given, leaf in zip(self.given_nodes, leaves, strict=True):
-                if given is node:
-                    return leaf.node  # type: ignore[no-any-return]
-        return node
+    def real(self, nodes: Collection[Node], leaves: Sequence[Any]) -> Collection[Node]:
+        """The vertices that those of the trace stand for in a call."""
+        if not self._has_given_nodes:
+            return nodes
+        pairs = zip(self.given_nodes, leaves, strict=True)
+        own = {given: leaf.node for given, leaf in pairs if given is not None}
+        return [own.get(node, node) for node in nodes]
 
     def fingerprint(self) -> Any:
         """What must be the same when the function is recorded again."""

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
+from weakref import ref
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from ..typing import Array, DTypeLike, Shape
 from ._infer import infer
 from ._numbers import Number
 from ._numpy_functions import FUNCTIONS
+from ._program import carried_out
 from ._symbols import Operation, Symbol, UntraceableError, symbols_in, users_line
 from ._updates import record_step
 
@@ -342,8 +344,6 @@ class Tracer:
 
     def specialize(self, symbol: Symbol) -> Any:
         """The value of a symbol that follows from the arguments; later calls must find it again."""
-        from ._program import evaluate
-
         seen: dict[Symbol, None] = {}
         stack = [symbol]
         while stack:
@@ -359,7 +359,17 @@ class Tracer:
                 )
             if len(seen) > _MOST_OF_A_GUARD or found.size > _CHEAP:
                 raise UntraceableError("Python needs a value that takes long to compute")
-        value = evaluate(symbol, dict(self.values))
+        values = dict(self.values)
+
+        def evaluate(wanted: Symbol) -> Any:  # nested no deeper than a guard may be
+            if wanted not in values:
+                assert wanted.operation is not None
+                for operand in wanted.operation.operands():
+                    evaluate(operand)
+                values[wanted] = carried_out(wanted.operation, values)
+            return values[wanted]
+
+        value = evaluate(symbol)
         self.guards.append(Guard(symbol, value, users_line()))
         return value
 
@@ -371,8 +381,6 @@ def _repeatable(arg: Any) -> Any:
 
 def leaf_of(tensor: Tensor, symbol: Symbol) -> Tensor:
     """The Tensor that stands for an argument that collects a gradient."""
-    from weakref import ref
-
     traced = wrap(symbol, None)
     traced.node = Leaf(symbol, tensor.name, ref(traced))
     return traced

@@ -20,6 +20,8 @@ from ._symbols import Symbol, UntraceableError
 if TYPE_CHECKING:
     from ._tracer import Tracer
 
+_SCALARS = (float, tuple)  # settings of these types may change from run to run
+
 
 class Scalar:
     """A number that is computed in each run; what the formula decides by it must stay so."""
@@ -147,14 +149,25 @@ class Held(Tensor):
 
     in_place = True
 
-    def __init__(self, find: Callable[[], Any]) -> None:
-        self._find = find
+    def __init__(self, optimizer: Any, number: int, name: str, param: Tensor, value: float) -> None:
+        self._optimizer, self._number, self._name = optimizer, number, name
+        self._param, self._initial = param, value
         self.node = None
 
     @property
     def data(self) -> Any:
-        """The array."""
-        return self._find()
+        """The array, made at its first use."""
+        try:
+            return self._optimizer.state[self._number][self._name]
+        except KeyError:
+            own = state_of(self._optimizer, self._number)
+            own[self._name] = array = np.full_like(self._param.data, self._initial)
+            return array
+
+
+def state_of(optimizer: Any, number: int) -> Any:
+    """What an optimiser keeps for a parameter."""
+    return optimizer.state.setdefault(number, {"step": 0})
 
 
 def record_step(tracer: Tracer, optimizer: Any) -> bool:
@@ -183,8 +196,10 @@ def record_step(tracer: Tracer, optimizer: Any) -> bool:
     tracer.conditions.append((fixed, fixed()))
 
     def count() -> None:
+        state = optimizer.state
         for number in numbers:
-            optimizer.state.setdefault(number, {"step": 0})["step"] += 1
+            own = state[number] if number in state else state_of(optimizer, number)
+            own["step"] += 1
 
     tracer.after.append(count)
     return True
@@ -193,15 +208,12 @@ def record_step(tracer: Tracer, optimizer: Any) -> bool:
 def _fixed_settings(optimizer: Any) -> Any:
     """What of an optimiser is no ``Scalar``: its parameters, and settings such as ``nesterov``."""
     return [
-        (id(group), [id(param) for param in group["params"]], [
-            (key, value) for key, value in group.items() if not _is_scalar(key, value)
+        (id(group), [*map(id, group["params"])], [
+            (key, value) for key, value in group.items()
+            if key != "params" and not isinstance(value, _SCALARS)
         ])
         for group in optimizer.param_groups
     ]  # fmt: skip
-
-
-def _is_scalar(key: str, value: Any) -> bool:
-    return key == "params" or (isinstance(value, (float, tuple)) and not isinstance(value, bool))
 
 
 def _scalars(tracer: Tracer, group: Any) -> dict[str, Scalar]:
@@ -209,7 +221,7 @@ def _scalars(tracer: Tracer, group: Any) -> dict[str, Scalar]:
     return {
         key: Scalar(tracer, partial(group.__getitem__, key))
         for key, value in group.items()
-        if key != "params" and _is_scalar(key, value)
+        if key != "params" and isinstance(value, _SCALARS)
     }
 
 
@@ -222,22 +234,13 @@ def _record_update(
     group: Any,
     gradient: Any,
 ) -> None:
-    def state() -> Any:
-        return optimizer.state.setdefault(number, {"step": 0})
-
-    def slot(name: str, initial: float) -> Any:
-        own = state()
-        if name not in own:
-            own[name] = np.full_like(param.data, initial)
-        return own[name]
-
     options = {**group, **settings}
     held = {
-        name: Held(partial(slot, name, initial))
+        name: Held(optimizer, number, name, param, initial)
         for name, initial in optimizer._slots(group).items()
     }
     cells: dict[str, Any] = {name: Cell(tracer, tracer.read(t)) for name, t in held.items()}
-    cells["step"] = Scalar(tracer, lambda: state()["step"] + 1)
+    cells["step"] = Scalar(tracer, lambda: state_of(optimizer, number)["step"] + 1)
     array, spare = Cell(tracer, tracer.read(param)), Cell(tracer, None)
     grad = optimizer._descent(array, Cell(tracer, gradient), options, Cell(tracer, None))
     optimizer._update(array, grad, cells, options, spare)

@@ -18,12 +18,21 @@ from .shape import moveaxis, reshape, sum_to, swapaxes
 
 __all__ = ["dot", "einsum", "matmul"]
 
+
+def _right_rule(g: Any, ans: Any, x: Any, y: Any) -> Any:
+    """In the memory order of ``y``: weights that were transposed get a gradient like themselves."""
+    array = raw(y)
+    if isinstance(array, np.ndarray) and array.flags.fnc:  # columns are contiguous, rows are not
+        return swapaxes(matmul(swapaxes(g, -1, -2), x), -1, -2)
+    return matmul(swapaxes(x, -1, -2), g)
+
+
 matmul_p = primitive(
     "matmul",
     np.matmul,
     (
         lambda g, ans, x, y: matmul(g, swapaxes(y, -1, -2)),
-        lambda g, ans, x, y: matmul(swapaxes(x, -1, -2), g),
+        _right_rule,
     ),
     unbroadcast=sum_to,
 )

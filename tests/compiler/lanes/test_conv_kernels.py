@@ -18,7 +18,7 @@ pytest.importorskip("llvmlite")
 from tinygrad_cnn.compiler.lanes import target
 from tinygrad_cnn.compiler.lanes.expression import Expression, Place, Step
 from tinygrad_cnn.compiler.lanes.kernels.conv import Convolution, Filters, InputGradient
-from tinygrad_cnn.compiler.lanes.kernels.conv_weight import BiasGradient, WeightGradient
+from tinygrad_cnn.compiler.lanes.kernels.conv_weight import WeightGradient
 from tinygrad_cnn.compiler.lanes.kernels.correlation import best_tile
 from tinygrad_cnn.compiler.lanes.library import Library, build
 
@@ -36,15 +36,12 @@ class Case(NamedTuple):
     padding: tuple[tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0))
     dilation: tuple[int, int] = (1, 1)
     groups: int = 1
-    flip: bool = False
-    bias: bool = True
 
     @property
     def geometry(self) -> Filters:
         return Filters(
-            self.channels, self.filters, self.kernel, self.stride, self.dilation, self.groups,
-            self.flip,
-        )  # fmt: skip
+            self.channels, self.filters, self.kernel, self.stride, self.dilation, self.groups
+        )
 
 
 def same(rows: int, columns: int | None = None) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -54,7 +51,7 @@ def same(rows: int, columns: int | None = None) -> tuple[tuple[int, int], tuple[
 
 CASES = [
     Case(1, 6, (12, 12), (5, 5), padding=same(2)),
-    Case(3, 5, (9, 7), (5, 5), bias=False),
+    Case(3, 5, (9, 7), (5, 5)),
     Case(3, 7, (8, 9), (3, 3), padding=same(1)),
     Case(2, 13, (17, 16), (3, 3), padding=same(1)),  # no tap row is left out
     Case(2, 3, (4, 1), (3, 3), padding=same(1)),
@@ -75,8 +72,8 @@ CASES = [
     Case(2, 3, (11, 12), (3, 2), stride=(2, 3), padding=((2, 0), (1, 3)), dilation=(2, 2)),
     Case(1, 2, (11, 12), (4, 4), stride=(3, 2), dilation=(2, 3), padding=same(3, 4)),
     Case(1, 1, (7, 9), (3, 3), padding=same(1), groups=5),  # depthwise
-    Case(1, 2, (7, 9), (3, 3), stride=(2, 2), padding=same(1), groups=3, flip=True),
-    Case(2, 3, (6, 5), (3, 2), padding=((0, 2), (1, 0)), groups=2, flip=True),
+    Case(1, 2, (7, 9), (3, 3), stride=(2, 2), padding=same(1), groups=3),
+    Case(2, 3, (6, 5), (3, 2), padding=((0, 2), (1, 0)), groups=2),
 ]
 
 
@@ -85,7 +82,6 @@ class Operands(NamedTuple):
 
     x: np.ndarray
     weight: np.ndarray
-    bias: np.ndarray | None
     g: np.ndarray
     x_block: np.ndarray
     y_block: np.ndarray
@@ -129,7 +125,7 @@ def shapes(case: Case, lanes: int) -> list[tuple[int, ...]]:
 
 
 def settings(case: Case) -> dict[str, Any]:
-    names = "stride", "padding", "dilation", "groups", "flip"
+    names = "stride", "padding", "dilation", "groups"
     return {name: getattr(case, name) for name in names}
 
 
@@ -137,20 +133,17 @@ def settings(case: Case) -> dict[str, Any]:
 def operands(case: Case, dtype: Any, lanes: int) -> Operands:
     rng = np.random.default_rng([*case.size, case.filters])
     x, weight = (rng.standard_normal(shape).astype(dtype) for shape in shapes(case, lanes))
-    bias = rng.standard_normal(len(weight)).astype(dtype) if case.bias else None
     g = rng.standard_normal(F.conv2d(x, weight, **settings(case)).shape).astype(dtype)
-    return in_blocks(case, x, weight, bias, g)
+    return in_blocks(case, x, weight, g)
 
 
-def in_blocks(
-    case: Case, x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, g: np.ndarray
-) -> Operands:
+def in_blocks(case: Case, x: np.ndarray, weight: np.ndarray, g: np.ndarray) -> Operands:
     border = input_gradient(case, block(g), Expression(1)).border
     (top, bottom), (left, right) = border
     padded = inside_nan(g, border)
     h, w = padded.shape[1:3]
     return Operands(
-        x, weight, bias, g,
+        x, weight, g,
         inside_nan(x, case.padding),
         block(np.full_like(g, np.nan)),
         padded[:, top : h - bottom, left : w - right],
@@ -163,17 +156,15 @@ class Kernels(NamedTuple):
     forward: Convolution
     input: InputGradient
     weight: WeightGradient
-    bias: BiasGradient
 
 
 def kernels(case: Case, o: Operands) -> Kernels:
     filters, out = case.geometry, o.y_block.shape[1:3]
     rows = (case.padding[0][0], case.size[0])
     return Kernels(
-        Convolution(filters, out, strides(o.x_block), relu(o.y_block), case.bias, rows),
+        Convolution(filters, out, strides(o.x_block), relu(o.y_block), rows),
         input_gradient(case, o.g_block, masked(o.mask_block, o.dx_block)),
         WeightGradient(filters, out, strides(o.x_block), strides(o.g_block)),
-        BiasGradient(len(o.weight), out, strides(o.g_block)),
     )
 
 
@@ -212,27 +203,22 @@ class Gradients(NamedTuple):
     y: np.ndarray
     x: np.ndarray
     weight: np.ndarray
-    bias: np.ndarray
 
 
 def reference(case: Case, o: Operands) -> Gradients:
     """What the composition and its gradients are, of the same precision."""
     x, weight = (tc.tensor(array, requires_grad=True) for array in (o.x, o.weight))
-    zeros = np.zeros(len(o.weight), o.weight.dtype)
-    bias = tc.tensor(zeros if o.bias is None else o.bias, requires_grad=True)
-    y = F.conv2d(x, weight, bias, **settings(case))
+    y = F.conv2d(x, weight, **settings(case))
     y.backward(o.g)
     assert x.grad is not None
     assert weight.grad is not None
-    assert bias.grad is not None
-    return Gradients(y.data, x.grad.data, weight.grad.data, bias.grad.data)
+    return Gradients(y.data, x.grad.data, weight.grad.data)
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_forward_equals_the_composition(built: Built, case: Case) -> None:
     o = operands(case, built.dtype, built.lanes)
-    bias = [] if o.bias is None else [o.bias]
-    built.library.call(kernels(case, o).forward, o.x_block, o.weight, *bias, o.y_block)
+    built.library.call(kernels(case, o).forward, o.x_block, o.weight, o.y_block)
     expected = np.maximum(reference(case, o).y / 2, 0)
     built.close(np.moveaxis(o.y_block, -1, 0), expected)
 
@@ -246,15 +232,12 @@ def test_input_gradient_equals_the_composition(built: Built, case: Case) -> None
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_parameters_gradients_are_added_to_what_is_there(built: Built, case: Case) -> None:
+def test_weight_gradient_is_added_to_what_is_there(built: Built, case: Case) -> None:
     o = operands(case, built.dtype, built.lanes)
     made, expected = kernels(case, o), reference(case, o)
     weight = aligned(*o.weight.shape, dtype=built.dtype, fill=3.0)
     built.library.call(made.weight, o.x_block, o.g_block, weight)
     built.close(weight, 3 + expected.weight)
-    bias = aligned(len(o.weight), dtype=built.dtype, fill=3.0)
-    built.library.call(made.bias, o.g_block, bias)
-    built.close(bias, 3 + expected.bias)
 
 
 # -- beside the composition ----------------------------------------------------------------
@@ -263,20 +246,18 @@ def test_parameters_gradients_are_added_to_what_is_there(built: Built, case: Cas
 def test_nan_reaches_what_it_takes_part_in() -> None:
     case = Case(3, 4, (6, 5), (3, 3), stride=(2, 2), padding=same(1))
     fresh = operands(case, np.float64, target.host().lanes(8))
-    assert fresh.bias is not None
     x, g = fresh.x.copy(), fresh.g.copy()
     x[1, 0, 3, 2] = g[0, 1, 2, 0] = np.nan
-    o = in_blocks(case, x, fresh.weight, fresh.bias, g)
+    o = in_blocks(case, x, fresh.weight, g)
     made, expected = kernels(case, o), reference(case, o)
     library = build(made, 8)
-    weight, bias = np.zeros_like(o.weight), np.zeros(len(o.weight))
+    weight = np.zeros_like(o.weight)
     o.mask_block.fill(1.0)
-    library.call(made.forward, o.x_block, o.weight, fresh.bias, o.y_block)
+    library.call(made.forward, o.x_block, o.weight, o.y_block)
     library.call(made.input, o.g_block, o.weight, o.mask_block, o.dx_block)
     library.call(made.weight, o.x_block, o.g_block, weight)
-    library.call(made.bias, o.g_block, bias)
     y, dx = (np.moveaxis(array, -1, 0) for array in (o.y_block, o.dx_block))
-    for actual, reference_ in zip((y, dx, weight, bias), expected, strict=True):
+    for actual, reference_ in zip((y, dx, weight), expected, strict=True):
         assert 0 < np.isnan(reference_).sum() < reference_.size
         np.testing.assert_array_equal(np.isnan(actual), np.isnan(reference_))
 
@@ -331,6 +312,6 @@ def test_pointers_are_named_in_the_order_of_the_arrays() -> None:
     epilogue = masked(np.zeros((1, 1, 1, 1)), np.zeros((1, 1, 1, 1)))
     forward = Convolution(filters, (4, 4), (1, 1, 1), epilogue)
     others = "operand 0 of the epilogue", "result 0 of the epilogue"
-    assert forward.pointers == ("x", "weight", "bias", *others)
+    assert forward.pointers == ("x", "weight", *others)
     gradient = InputGradient(filters, (4, 4), (2, 2), (1, 1, 1), epilogue)
     assert gradient.pointers == ("gradient", "weight", *others)

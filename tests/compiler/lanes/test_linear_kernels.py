@@ -44,7 +44,6 @@ class Layer(NamedTuple):
     lanes: int
     x: np.ndarray
     weight: np.ndarray
-    bias: np.ndarray
     g: np.ndarray
     x_blocks: np.ndarray
     g_blocks: np.ndarray
@@ -67,8 +66,8 @@ def layer(case: Case, dtype: Any) -> Layer:
         return rng.standard_normal(shape).astype(dtype)
 
     x, g = normal(images, case.inputs), normal(images, case.outputs)
-    weight, bias = normal(case.outputs, case.inputs), normal(case.outputs)
-    return Layer(lanes, x, weight, bias, g, in_blocks(x, lanes), in_blocks(g, lanes))
+    weight = normal(case.outputs, case.inputs)
+    return Layer(lanes, x, weight, g, in_blocks(x, lanes), in_blocks(g, lanes))
 
 
 def relu(features: int, lanes: int) -> Expression:
@@ -77,25 +76,25 @@ def relu(features: int, lanes: int) -> Expression:
     return Expression(1, (), (Step("maximum", (0, 0.0)),), ((0, to), (1, to)))
 
 
-def forward(case: Case, lanes: int, bias: bool) -> Linear:
+def forward(case: Case, lanes: int) -> Linear:
     x = (case.inputs + GAP) * lanes
     epilogue = relu(case.outputs, lanes)
     weight = case.inputs, 1
-    return Linear(case.outputs, case.inputs, case.blocks, lanes, x, weight, epilogue, bias)
+    return Linear(case.outputs, case.inputs, case.blocks, lanes, x, weight, epilogue)
 
 
-def backward(case: Case, lanes: int, bias: bool) -> Linear:
+def backward(case: Case, lanes: int) -> Linear:
     """The input gradient: inputs and outputs have changed places."""
     g = (case.outputs + GAP) * lanes
     epilogue = relu(case.inputs, lanes)
     weight = 1, case.inputs
-    return Linear(case.inputs, case.outputs, case.blocks, lanes, g, weight, epilogue, bias)
+    return Linear(case.inputs, case.outputs, case.blocks, lanes, g, weight, epilogue)
 
 
-def weights(case: Case, lanes: int, bias: bool, accumulate: bool) -> LinearWeightGradient:
+def weights(case: Case, lanes: int) -> LinearWeightGradient:
     strides = (case.inputs + GAP) * lanes, (case.outputs + GAP) * lanes
     sizes = case.outputs, case.inputs, case.blocks, lanes
-    return LinearWeightGradient(*sizes, *strides, bias, accumulate)
+    return LinearWeightGradient(*sizes, *strides)
 
 
 @pytest.fixture(scope="module", params=PRECISIONS)
@@ -104,10 +103,7 @@ def built(request: pytest.FixtureRequest) -> tuple[Any, Library]:
     lanes = host().lanes(itemsize)
     kernels: list[Any] = []
     for case in CASES:
-        for flag in (True, False):
-            kernels += [forward(case, lanes, flag), backward(case, lanes, flag)]
-            kernels += [weights(case, lanes, flag, flag)]
-        kernels += [weights(case, lanes, True, False)]
+        kernels += [forward(case, lanes), backward(case, lanes), weights(case, lanes)]
     return request.param, build(kernels, itemsize)
 
 
@@ -124,13 +120,13 @@ def close(actual: np.ndarray, expected: np.ndarray, dtype: Any) -> None:
 
 
 def check(
-    library: Library, kernel: Linear, x: np.ndarray, weight: np.ndarray, bias: Any, rows: np.ndarray
+    library: Library, kernel: Linear, x: np.ndarray, weight: np.ndarray, rows: np.ndarray
 ) -> None:
     """The kernel's results, ReLU's too, equal these rows."""
     shape = kernel.blocks, kernel.outputs + GAP, kernel.lanes
     y, above = (aligned(*shape, dtype=x.dtype, fill=np.nan) for _ in range(2))
     room = scratch(kernel, x.dtype)
-    library.call(kernel, x, weight, *([bias] if kernel.bias else []), room, y, above)
+    library.call(kernel, x, weight, room, y, above)
     assert room[-1] == 7.0
     expected = in_blocks(rows, kernel.lanes)
     assert np.isnan(y[:, kernel.outputs :]).all()
@@ -142,9 +138,8 @@ def check(
 def test_linear_equals_the_composition(built: tuple[Any, Library], case: Case) -> None:
     dtype, library = built
     o = layer(case, dtype)
-    for bias in (True, False):
-        rows = F.linear(o.x, o.weight, o.bias if bias else None).data
-        check(library, forward(case, o.lanes, bias), o.x_blocks, o.weight, o.bias, rows)
+    rows = F.linear(o.x, o.weight).data
+    check(library, forward(case, o.lanes), o.x_blocks, o.weight, rows)
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -154,35 +149,23 @@ def test_linear_across_is_the_input_gradient(built: tuple[Any, Library], case: C
     x = tc.tensor(o.x, requires_grad=True)
     F.linear(x, o.weight).backward(o.g)
     assert x.grad is not None
-    rows = x.grad.data
-    check(library, backward(case, o.lanes, False), o.g_blocks, o.weight, None, rows)
-    added = np.arange(case.inputs).astype(dtype)
-    check(library, backward(case, o.lanes, True), o.g_blocks, o.weight, added, rows + added)
+    check(library, backward(case, o.lanes), o.g_blocks, o.weight, x.grad.data)
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_weight_gradient_equals_the_composition(built: tuple[Any, Library], case: Case) -> None:
     dtype, library = built
     o = layer(case, dtype)
-    w, b = tc.tensor(o.weight, requires_grad=True), tc.tensor(o.bias, requires_grad=True)
-    F.linear(o.x, w, b).backward(o.g)
+    w = tc.tensor(o.weight, requires_grad=True)
+    F.linear(o.x, w).backward(o.g)
     assert w.grad is not None
-    assert b.grad is not None
-    for bias, accumulate in ((True, True), (True, False), (False, False)):
-        kernel = weights(case, o.lanes, bias, accumulate)
-        start = 2.0 if accumulate else 0.0
-        guarded = np.full((case.outputs + 1, case.inputs), 2.0, dtype)
-        db = np.full(case.outputs + 1, 2.0, dtype)
-        room = scratch(kernel, dtype)
-        library.call(kernel, o.x_blocks, o.g_blocks, room, guarded, *([db] if bias else []))
-        assert room[-1] == 7.0
-        close(guarded[:-1], start + w.grad.data, dtype)
-        assert (guarded[-1] == 2.0).all()
-        assert db[-1] == 2.0
-        if bias:
-            close(db[:-1], start + b.grad.data, dtype)
-        else:
-            assert (db == 2.0).all()
+    kernel = weights(case, o.lanes)
+    guarded = np.full((case.outputs + 1, case.inputs), 2.0, dtype)
+    room = scratch(kernel, dtype)
+    library.call(kernel, o.x_blocks, o.g_blocks, room, guarded)
+    assert room[-1] == 7.0
+    close(guarded[:-1], w.grad.data, dtype)
+    assert (guarded[-1] == 2.0).all()
 
 
 def test_nan_passes_through(built: tuple[Any, Library]) -> None:
@@ -190,12 +173,10 @@ def test_nan_passes_through(built: tuple[Any, Library]) -> None:
     case = Case(84, 10, 5)
     o = layer(case, dtype)
     o.x[3, 5] = np.nan
-    kernel = forward(case, o.lanes, True)
-    rows = F.linear(o.x, o.weight, o.bias).data
+    kernel = forward(case, o.lanes)
+    rows = F.linear(o.x, o.weight).data
     y, above = (aligned(5, 10 + GAP, o.lanes, dtype=dtype) for _ in range(2))
-    library.call(
-        kernel, in_blocks(o.x, o.lanes), o.weight, o.bias, scratch(kernel, dtype), y, above
-    )
+    library.call(kernel, in_blocks(o.x, o.lanes), o.weight, scratch(kernel, dtype), y, above)
     expected = np.isnan(in_blocks(rows, o.lanes)[:, :10])
     assert expected.any()
     np.testing.assert_array_equal(np.isnan(y[:, :10]), expected)

@@ -189,3 +189,28 @@ def test_what_there_is_no_kernel_for_is_left_to_numpy(function: Callable[..., An
     compiled = tc.compile(function)
     arguments = tuple(map(tc.as_tensor, _data(4, np.float64)))
     assert np.allclose(compiled(*arguments).numpy(), function(*arguments).numpy())
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda y, again: F.relu(again) + y,  # the program and its gradients share operations
+        lambda y, again: y * again + np.ones_like(y.data),
+    ],
+)
+def test_a_result_of_many_numbers_is_differentiated(function: Callable[..., Any]) -> None:
+    first, second = (nn.Conv2d(4, 4, 3, padding=1).double() for _ in range(2))
+
+    def forward(x: Any) -> Any:
+        y = first(x)
+        return function(y, second(y))
+
+    def gradients(compute: Callable[..., Any]) -> list[Any]:
+        result = compute(x)
+        parameters = [*first.parameters(), *second.parameters()]
+        return [result, *tc.gradients(result, parameters, np.cos(result.numpy()))]
+
+    x, _ = _data(6, np.float64)
+    compiled = gradients(tc.compile(forward, executor="lanes"))
+    for actual, expected in zip(compiled, gradients(forward), strict=True):
+        np.testing.assert_allclose(actual.numpy(), expected.numpy(), rtol=0, atol=1e-11)

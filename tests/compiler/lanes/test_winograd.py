@@ -32,14 +32,14 @@ BORDER = (1, 2, 3, 1)  # of NaN around what a kernel may read
 
 
 class Case(NamedTuple):
-    """A convolution, and the tile length of its kernels."""
+    """A convolution, and the tiles of its kernels."""
 
     channels: int
     filters: int
     kernel: int
     size: tuple[int, int]
     padding: int
-    tile: int
+    tile: tuple[int, int]
 
     @property
     def output(self) -> tuple[int, int]:
@@ -48,17 +48,20 @@ class Case(NamedTuple):
 
 
 SMALL = [
-    Case(3, 5, 3, (7, 9), 1, 2),
-    Case(5, 11, 3, (9, 6), 1, 4),
-    Case(4, 9, 5, (9, 11), 2, 4),
+    Case(3, 5, 3, (7, 9), 1, (2, 2)),
+    Case(5, 11, 3, (9, 6), 1, (4, 4)),
+    Case(4, 9, 5, (9, 11), 2, (4, 4)),
+    Case(5, 9, 3, (7, 10), 1, (2, 4)),
 ]
 CASES = [
     *SMALL,
-    Case(1, 1, 3, (2, 2), 1, 2),
-    Case(3, 7, 3, (7, 9), 0, 2),
-    Case(3, 2, 3, (6, 5), 2, 4),
-    Case(7, 3, 3, (14, 12), 1, 2),  # chunks of two rows of tiles, and of one
-    Case(17, 6, 3, (3, 38), 1, 2),  # chunks of parts of a row, of two sizes
+    Case(1, 1, 3, (2, 2), 1, (2, 2)),
+    Case(3, 7, 3, (7, 9), 0, (2, 2)),
+    Case(3, 2, 3, (6, 5), 2, (4, 4)),
+    Case(3, 4, 3, (9, 6), 0, (4, 2)),
+    Case(9, 10, 3, (8, 8), 1, (2, 4)),
+    Case(7, 3, 3, (14, 12), 1, (2, 2)),  # chunks of two rows of tiles, and of one
+    Case(17, 6, 3, (3, 38), 1, (2, 2)),  # chunks of parts of a row, of two sizes
 ]
 
 
@@ -67,7 +70,6 @@ class Operands(NamedTuple):
 
     x: np.ndarray
     weight: np.ndarray
-    bias: np.ndarray
     dy: np.ndarray
 
 
@@ -77,7 +79,6 @@ def operands(case: Case, dtype: Any, lanes: int) -> Operands:
     shapes = (
         (n, case.channels, *case.size),
         (case.filters, case.channels, r, r),
-        (case.filters,),
         (n, case.filters, *case.output),
     )
     return Operands(*(rng.standard_normal(shape).astype(dtype) for shape in shapes))
@@ -117,7 +118,7 @@ def adding(rows: int, columns: int, lanes: int) -> Expression:
 
 
 def kernels(case: Case, lanes: int) -> Kernels:
-    c, k, r, size, padding, m = case
+    c, k, r, size, padding, tile = case
     bordered = [n + sum(side) for n, side in zip(size, (BORDER[:2], BORDER[2:]), strict=True)]
     x = plane(*(n + 2 * padding for n in bordered), lanes)
     turning = r - 1 - padding
@@ -126,12 +127,12 @@ def kernels(case: Case, lanes: int) -> Kernels:
     # Two threads share what is done once for all blocks.
     some: list[Any] = [{"count": 1}, {"start": 1}] if case in SMALL else [{}]
     return Kernels(
-        WinogradConvolution(c, k, r, case.output, x, adding(*case.output, lanes), lanes, tile=m),
-        WinogradConvolution(k, c, r, size, dy, adding(*size, lanes), lanes, bias=False, tile=m),
-        WinogradWeightGradient(c, k, r, case.output, x, plane(*around, lanes), lanes, tile=m),
-        tuple(WinogradWeightUnpack(c, k, r, lanes, m, **part) for part in some),
-        tuple(FilterTransform(c, k, r, m, **part) for part in some),
-        tuple(FilterTransform(c, k, r, m, turned=True, **part) for part in some),
+        WinogradConvolution(c, k, r, case.output, x, adding(*case.output, lanes), lanes, tile=tile),
+        WinogradConvolution(k, c, r, size, dy, adding(*size, lanes), lanes, tile=tile),
+        WinogradWeightGradient(c, k, r, case.output, x, plane(*around, lanes), lanes, tile=tile),
+        tuple(WinogradWeightUnpack(c, k, r, lanes, tile, **part) for part in some),
+        tuple(FilterTransform(c, k, r, tile, **part) for part in some),
+        tuple(FilterTransform(c, k, r, tile, turned=True, **part) for part in some),
     )
 
 
@@ -156,7 +157,7 @@ def run(
         dy = o.dy[first : first + lanes]
         y = aligned(case.filters, *case.output, lanes, dtype=dtype, fill=1.0)
         dx = aligned(case.channels, *case.size, lanes, dtype=dtype, fill=1.0)
-        library.call(made.forward, x, transformed[0], o.bias, scratch(made.forward.scratch), y, y)
+        library.call(made.forward, x, transformed[0], scratch(made.forward.scratch), y, y)
         turned = padded(dy, case.kernel - 1 - case.padding)
         library.call(made.input, turned, transformed[1], scratch(made.input.scratch), dx, dx)
         library.call(made.weight, x, padded(dy, 0), sums, scratch(made.weight.scratch))
@@ -171,7 +172,7 @@ def run(
 def reference(case: Case, o: Operands) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What the composition computes in float64."""
     x, w = (tc.tensor(a.astype(np.float64), requires_grad=True) for a in (o.x, o.weight))
-    y = F.conv2d(x, w, tc.tensor(o.bias.astype(np.float64)), padding=case.padding)
+    y = F.conv2d(x, w, padding=case.padding)
     y.backward(o.dy.astype(np.float64))
     assert x.grad is not None
     assert w.grad is not None
@@ -214,7 +215,7 @@ def machine(name: str, monkeypatch: pytest.MonkeyPatch) -> Target:
 def test_other_machines(name: str, dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     target, itemsize = machine(name, monkeypatch), np.dtype(dtype).itemsize
     lanes = target.lanes(itemsize)
-    cases = SMALL[:2]
+    cases = [SMALL[0], SMALL[1], SMALL[3]]
     made = [kernel for case in cases for kernel in kernels(case, lanes).all]
     library = build(made, itemsize, target)
     for case in cases:
@@ -223,10 +224,11 @@ def test_other_machines(name: str, dtype: Any, monkeypatch: pytest.MonkeyPatch) 
 
 # The root of the mean square of the errors of y, dx and dw, against the largest value.
 BOUNDS = [
-    (Case(64, 64, 3, (12, 12), 1, 2), 1e-7),
-    (Case(64, 64, 3, (12, 12), 1, 4), 3e-7),
-    (Case(16, 20, 5, (12, 12), 2, 2), 3e-7),
-    (Case(16, 20, 5, (12, 12), 2, 4), 1e-6),
+    (Case(64, 64, 3, (12, 12), 1, (2, 2)), 1e-7),
+    (Case(64, 64, 3, (12, 12), 1, (2, 4)), 1.6e-7),
+    (Case(64, 64, 3, (12, 12), 1, (4, 4)), 3e-7),
+    (Case(16, 20, 5, (12, 12), 2, (2, 2)), 3e-7),
+    (Case(16, 20, 5, (12, 12), 2, (4, 4)), 1e-6),
 ]
 
 
@@ -235,7 +237,6 @@ def test_rounding_errors(case: Case, bound: float) -> None:
     lanes = host().lanes(4)
     o = operands(case, np.float32, lanes)
     o.x[o.x < 0] = 0  # like the activations of a network
-    o.bias[:] = 0
     actual = run(case, build(kernels(case, lanes).all, 4), o, lanes)
     for a, b in zip(actual, reference(case, o), strict=True):
         assert np.sqrt(((a - b) ** 2).mean()) < bound * np.abs(b).max()
@@ -258,8 +259,8 @@ def test_nan_reaches_the_pixels_that_see_it(built: tuple[Any, Library, int]) -> 
 
 
 def test_an_output_smaller_than_a_tile_is_refused() -> None:
-    with pytest.raises(ArgumentError, match=r"\(3, 8\) is smaller than a tile of 4 x 4"):
-        WinogradConvolution(1, 1, 3, (3, 8), (0, 0, 0), Expression(1), 8, tile=4)
+    with pytest.raises(ArgumentError, match=r"\(3, 8\) is smaller than a tile of \(4, 4\)"):
+        WinogradConvolution(1, 1, 3, (3, 8), (0, 0, 0), Expression(1), 8, tile=(4, 4))
     with pytest.raises(ArgumentError, match=r"use the direct kernel"):
         WinogradWeightGradient(1, 1, 3, (8, 1), (0, 0, 0), (0, 0, 0), 8)
 
@@ -295,10 +296,10 @@ VGG = [(64, 64, 32), (64, 128, 16), (128, 128, 16), (128, 256, 8), (256, 256, 4)
 
 @pytest.mark.parametrize(("channels", "filters", "n"), RESNET_20 + VGG)
 def test_wide_layers_are_worthwhile(channels: int, filters: int, n: int) -> None:
-    assert worthwhile(channels, filters, (n, n), 3) == dict.fromkeys(ALL, 2)
-    fast = worthwhile(channels, filters, (n, n), 3, "fast")
-    assert set(fast) == ALL
-    assert n < 8 or set(fast.values()) == {4}
+    for accuracy, tile in (("default", (2, 4)), ("fast", (4, 4))):
+        found = worthwhile(channels, filters, (n, n), 3, accuracy)
+        assert set(found) == ALL
+        assert n < 8 or set(found.values()) == {tile}
 
 
 def test_the_input_gradient_has_channels_and_filters_exchanged() -> None:
@@ -313,9 +314,9 @@ def test_few_channels_are_not_worthwhile(sizes: Any) -> None:
 
 
 def test_tiles_fit_the_accuracy_and_the_image() -> None:
-    assert set(worthwhile(64, 64, (16, 16), 5).values()) == {2}
+    assert set(worthwhile(64, 64, (16, 16), 5).values()) == {(2, 2)}
     assert worthwhile(64, 64, (16, 16), 7, "fast") == {}
     assert worthwhile(64, 64, (1, 16), 3, "fast") == {}
-    assert set(worthwhile(64, 64, (3, 16), 3, "fast").values()) == {2}
+    assert set(worthwhile(64, 64, (3, 16), 3, "fast").values()) == {(2, 4)}
     with pytest.raises(ArgumentError, match="'exact', expected 'default' or 'fast'"):
         worthwhile(64, 64, (16, 16), 3, "exact")

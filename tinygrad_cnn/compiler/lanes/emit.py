@@ -168,15 +168,6 @@ class Builder:
         kind = ir.VectorType(i32, len(lanes))
         return self.ir.shuffle_vector(a, b, ir.Constant(kind, list(lanes)))
 
-    def lane_sum(self, value: Value) -> Value:
-        """The sum of the lanes, in one order on every machine of this width."""
-        half = self.lanes
-        while half > 1:
-            half //= 2
-            upper = [i + half if i < half else i for i in range(self.lanes)]
-            value = self.ir.fadd(value, self.shuffle(value, value, upper))
-        return self.ir.extract_element(value, i32(0))
-
     def transpose(self, rows: Sequence[Value]) -> list[Value]:
         """As many vectors as there are lanes, transposed as a matrix."""
         v, n = list(rows), self.lanes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from .._executors import UnsupportedError
@@ -30,5 +31,18 @@ def build(trace: Trace, compiled: Compiled[Any, Any]) -> Runner:
     itemsize = check_dtypes(program, trace.tracer.draws)
     batched = [*trace.arguments, *trace.tracer.draws]
     lanes, threads = host().lanes(itemsize), get_num_threads()
+    if _is_one_image(trace):
+        from .channels.planner import ChannelPlan
+        from .channels.runner import ChannelRunner
+
+        with suppress(UnsupportedError):
+            return ChannelRunner(ChannelPlan(program, lanes, itemsize, threads, compiled.accuracy))
     plan = Plan(program, batched, lanes, itemsize, threads, compiled.accuracy, trace.aliases)
     return LaneRunner(plan)
+
+
+def _is_one_image(trace: Trace) -> bool:
+    """Whether a program goes forward alone, from a batch of one."""
+    images = max((s for s in trace.arguments if s.ndim), key=lambda s: s.ndim, default=None)
+    forward = not trace.aliases and not trace.counts[1]
+    return forward and images is not None and images.shape[0] == 1

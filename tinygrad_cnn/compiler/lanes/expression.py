@@ -67,6 +67,11 @@ class Expression(NamedTuple):
         """How many pointers it takes: the loads', then the stores'."""
         return len(self.loads) + len(self.stores)
 
+    @property
+    def places(self) -> list[Place]:
+        """Where each of the pointers has the element of an index."""
+        return [*self.loads, *(place for _, place in self.stores)]
+
     def emit(
         self,
         builder: Builder,

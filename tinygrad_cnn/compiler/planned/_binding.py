@@ -137,6 +137,10 @@ class Binding:
         """Add a call."""
         self.steps[self._item.level].append(partial(function, *args, **kwargs))
 
+    def extend(self, calls: Iterable[Step]) -> None:
+        """Add calls."""
+        self.steps[self._item.level].extend(calls)
+
     def product(self, x: Array, y: Array, out: Array) -> None:
         """Add a product of matrices."""
         self.steps[self._item.level].append(self._product(x, y, out))
@@ -201,11 +205,17 @@ class Binding:
         self._owners[value] = buffers, number
         return shaped(memory, shape, symbol.dtype, tuple(order))
 
-    def scratch(self, like: Array, dtype: Any) -> Array:
-        """Memory that an operation needs while it is carried out, in the order of an array."""
-        size = like.size * np.dtype(dtype).itemsize
+    def scratch(self, shape: Shape, dtype: Any) -> Array:
+        """Memory that an operation needs while it is carried out."""
+        size = math.prod(shape) * np.dtype(dtype).itemsize
         memory, _ = self._buffers[0].request(size, self._number, self._number)
-        return shaped(memory, like.shape, dtype, ordered(like))
+        made: Array = memory.view(dtype).reshape(shape)
+        return made
+
+    def scratch_like(self, array: Array, dtype: Any) -> Array:
+        """The same of the shape of an array, and with its axes in the same order."""
+        order = ordered(array)
+        return shaped(self.scratch((array.size,), dtype), array.shape, dtype, order)
 
     def _order(self, symbol: Symbol, shape: Shape, like: Iterable[Any]) -> Sequence[int]:
         for array in like:

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..._kernels import convolution, windows
-from ..._kernels.convolution import Bands
+from ..._kernels import windows
 from ...typing import Array
 from .._symbols import Operation, Symbol
 from ._placement import Place
+from ._windows import WINDOW_MAKERS
 
 if TYPE_CHECKING:
     from ._binding import Binding
@@ -214,7 +214,7 @@ def _sum_to(binding: Binding, operation: Operation) -> Array:
     added = x.ndim - len(shape)
     axes = (*range(added), *(i + added for i, n in enumerate(shape) if n == 1))
     out = binding.out(operation.result)
-    binding.add(np.sum, x, axis=axes, keepdims=True, out=out.reshape((1,) * added + shape))
+    binding.add(np.add.reduce, x, axes, keepdims=True, out=out.reshape((1,) * added + shape))
     return out
 
 
@@ -264,93 +264,9 @@ def _item(binding: Binding, operation: Operation) -> Array:
     return out
 
 
-# -- windows -------------------------------------------------------------------------------
-
-
-def _pad(binding: Binding, operation: Operation) -> Array:
-    x = binding.value(operation.args[0])
-    out = binding.out(operation.result, order=_batch_last(x))
-    binding.add(windows.pad, x, **operation.params, out=out)
-    return out
-
-
-def _im2col(binding: Binding, operation: Operation) -> Array:
-    x = binding.value(operation.args[0])
-    out = binding.out(operation.result)
-    binding.add(windows.im2col, x, window=operation.params["window"], out=out)
-    return out
-
-
-def _col2im(binding: Binding, operation: Operation) -> Array:
-    columns, shape = binding.value(operation.args[0]), binding.shape(operation.result)
-    out = binding.out(operation.result, order=_batch_last(shape))
-    window = operation.params["window"]
-    binding.add(windows.col2im, columns, window=window, shape=shape, out=out)
-    return out
-
-
-def _convolve(binding: Binding, operation: Operation) -> Array:
-    weight, x = (binding.value(arg) for arg in operation.args)
-    bands = Bands(x.shape, operation.params["window"], x.itemsize)
-    scratch = binding.scratch(np.empty(bands.scratch, x.dtype), x.dtype)
-    out = binding.out(operation.result)
-    binding.add(convolution.convolve, weight, x, bands=bands, scratch=scratch, out=out)
-    return out
-
-
-def _correlate(binding: Binding, operation: Operation) -> Array:
-    g, x = (binding.value(arg) for arg in operation.args)
-    bands = Bands(x.shape, operation.params["window"], x.itemsize)
-    scratch = binding.scratch(np.empty(bands.scratch, x.dtype), x.dtype)
-    out = binding.out(operation.result)
-    memory = {"scratch": scratch, "part": binding.scratch(out, out.dtype)}
-    binding.add(convolution.correlate, g, x, bands=bands, **memory, out=out)
-    return out
-
-
-def _convolve_back(binding: Binding, operation: Operation) -> Array:
-    weight, g = (binding.value(arg) for arg in operation.args)
-    shape = binding.shape(operation.result)
-    bands = Bands(shape, operation.params["window"], g.itemsize)
-    scratch = binding.scratch(np.empty(bands.scratch, g.dtype), g.dtype)
-    out = binding.out(operation.result, order=_batch_last(shape))
-    binding.add(convolution.convolve_back, weight, g, bands=bands, scratch=scratch, out=out)
-    return out
-
-
-def _batch_last(images: Any) -> tuple[int, ...]:
-    ndim = images.ndim if isinstance(images, np.ndarray) else len(images)
-    return (*range(1, ndim), 0)
-
-
-def _switches(binding: Binding, operation: Operation) -> Array:
-    """With the elements that they name, which are found at the same time."""
-    x = binding.value(operation.args[0])
-    order = _batch_last(x)
-    out = binding.out(operation.result, order=order)
-    gather, largest = binding.gathered(operation.result), None
-    if gather is not None:
-        largest = binding.out(gather.result, order=order)
-        binding.prepared[gather.result] = largest
-    window = operation.params["window"]
-    scratch = binding.scratch(out, np.bool_)
-    binding.add(windows.switches, x, window=window, out=out, largest=largest, scratch=scratch)
-    return out
-
-
 def _gather(binding: Binding, operation: Operation) -> Array:
     found = binding.prepared.get(operation.result)
     return _by_function(binding, operation) if found is None else found
-
-
-def _scatter(binding: Binding, operation: Operation) -> Array:
-    g, shape = binding.value(operation.args[0]), binding.shape(operation.result)
-    out = binding.out(operation.result, order=_batch_last(shape))
-    switches = binding.value(operation.params["switches"])
-    scratch = binding.scratch(switches, np.bool_), binding.scratch(switches, g.dtype)
-    settings = {**operation.params, "switches": switches, "shape": shape}
-    binding.add(windows.scatter_windows, g, **settings, out=out, scratch=scratch)
-    return out
 
 
 _MAKERS: dict[str, Maker] = {
@@ -367,10 +283,10 @@ _MAKERS: dict[str, Maker] = {
     "flip": _flip,
     "getitem": _getitem,
     "scatter_add": _scatter_add,
-    "sum": _reduction(np.sum),
-    "max": _reduction(np.max),
-    "min": _reduction(np.min),
-    "prod": _reduction(np.prod),
+    "sum": _reduction(np.add.reduce),
+    "max": _reduction(np.maximum.reduce),
+    "min": _reduction(np.minimum.reduce),
+    "prod": _reduction(np.multiply.reduce),
     "any": _reduction(np.any),
     "all": _reduction(np.all),
     "sum_to": _sum_to,
@@ -380,13 +296,6 @@ _MAKERS: dict[str, Maker] = {
     "stack": _joined(np.stack),
     "full": _full,
     "item": _item,
-    "pad": _pad,
-    "im2col": _im2col,
-    "col2im": _col2im,
-    "convolve": _convolve,
-    "correlate": _correlate,
-    "convolve_back": _convolve_back,
-    "pool_switches": _switches,
     "gather_windows": _gather,
-    "scatter_windows": _scatter,
+    **WINDOW_MAKERS,
 }

@@ -330,6 +330,7 @@ _RULES: dict[str, Callable[[Operation, Batch], Rule | None]] = {
     "convolve": _convolve,
     "correlate": _correlate,
     "convolve_back": _convolve_back,
+    "convolve_turned": _convolve_back,
     "pool_switches": _windows,
     "gather_windows": _windows,
     "scatter_windows": _windows,

@@ -8,34 +8,12 @@ from typing import Any
 from .._symbols import Operation, Symbol, symbols_in
 
 
-def rewritten(operations: Sequence[Operation], outputs: Sequence[Any]) -> list[Operation]:
-    """The same program with convolutions as single operations, and shorter lives."""
-    return _convolutions(_from_rectified(operations), set(symbols_in(tuple(outputs))))
+def rewritten(operations: Sequence[Operation], results: Sequence[Any]) -> list[Operation]:
+    """The same program with products with the columns of windows as single operations.
 
-
-def _from_rectified(operations: Iterable[Operation]) -> list[Operation]:
-    """Ask whether relu(x) > 0, not whether x > 0: x itself can then be overwritten."""
-    rectified: dict[Symbol, Symbol] = {}
-    found = []
-    for operation in operations:
-        if operation.name == "maximum":
-            for zero, x in (operation.args, operation.args[::-1]):
-                if _is_zero(zero) and isinstance(x, Symbol):
-                    rectified.setdefault(x, operation.result)
-        elif operation.name == "greater" and _is_zero(operation.args[1]):
-            x, zero = operation.args
-            if x in rectified and rectified[x].shape == x.shape:
-                operation = _replaced(operation, operation.name, (rectified[x], zero), {})
-        found.append(operation)
-    return found
-
-
-def _is_zero(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and value == 0
-
-
-def _convolutions(operations: list[Operation], outputs: set[Symbol]) -> list[Operation]:
-    """Products with the columns of windows, which then need not all be there at once."""
+    The columns then need not all be there at once.
+    """
+    outputs = set(symbols_in(tuple(results)))
     users: dict[Symbol, list[Operation]] = {}
     for operation in operations:
         for operand in set(operation.operands()):
@@ -53,7 +31,7 @@ def _convolutions(operations: list[Operation], outputs: set[Symbol]) -> list[Ope
             gone |= (
                 _between(operation, users)
                 if operation.name == "im2col"
-                else set(operation.operands())
+                else {operation.result, *operation.operands()} - set(found)
             )
     kept = (operation for operation in operations if operation.result not in gone)
     return [made.get(operation.result, operation) for operation in kept]
@@ -97,8 +75,28 @@ def _product_before(
     before = columns.operation
     if before is None or not _is_product(before) or len(users[columns]) > 1 or columns in outputs:
         return None
+    seen, widths = operation, ((0, 0),) * len(operation.params["shape"])
+    if operation.result not in outputs and [u.name for u in users[operation.result]] == ["crop"]:
+        [seen] = users[operation.result]
+        widths = seen.params["widths"]
+    window = operation.params["window"]
+    reach = [(0, 0), (0, 0), *((extent - 1, extent - 1) for extent in window.extent)]
+    around = tuple((a - c, b - d) for (a, b), (c, d) in zip(reach, widths, strict=True))
+    if _is_better_turned(operation, before) and min(map(min, around)) >= 0:
+        params = {"window": window, "widths": around}
+        return {seen.result: _replaced(seen, "convolve_turned", before.args, params)}
     made = _replaced(operation, "convolve_back", before.args, operation.params)
     return {operation.result: made}
+
+
+def _is_better_turned(operation: Operation, product: Operation) -> bool:
+    """Whether to read windows of the gradient, which stride 1 allows, not to add to the images'.
+
+    The columns that are read have the channels of the gradient; those that are added, which
+    takes twice as long, have the channels of the images.
+    """
+    stride, (_, channels, *_) = operation.params["window"].stride, operation.params["shape"]
+    return set(stride) == {1} and product.args[0].shape[1] <= 2 * channels
 
 
 def _is_product(operation: Operation) -> bool:

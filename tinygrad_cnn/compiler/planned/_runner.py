@@ -29,9 +29,10 @@ if TYPE_CHECKING:
 # Elements, and products / 8: less is not worth cutting into blocks, or, on the average of all
 # calls, a second thread, since threads wait for Python's lock between calls.
 _WORK, _WORK_OF_A_CALL = 300_000, 100_000
-_BLOCK = 32  # images at most: more than the cache holds gain nothing, and need memory
-_PRODUCTS = ("matmul", "convolve", "correlate", "convolve_back")
-_AT_ONCE = ("convolve", "correlate", "im2col")  # one copy for all places of the window
+# Images of a block: few of large ones, which need memory, many of small ones, for longer calls.
+_FEWEST, _MOST, _BLOCK = 32, 64, 2**20  # the last in elements of the largest value
+_PRODUCTS = ("matmul", "convolve", "correlate", "convolve_back", "convolve_turned")
+_AT_ONCE = ("convolve", "convolve_turned", "correlate", "im2col")  # one copy for all places
 _SPLIT = 2_000_000  # multiplications of a product that all threads share
 _KEPT = 2  # arrays for each output
 
@@ -60,6 +61,11 @@ class Planned:
         self._prepare_inputs(variables | set(tracer.constants))
         self._given: list[Any] = [None] * len(program.inputs)
         self._outputs: list[list[Array]] = [[] for _ in program.outputs]
+        self._replaced = {
+            number: source
+            for number, source in trace.aliases.items()
+            if _is_computed(program.outputs[number])
+        }
         self._bound: list[Any] | None = None  # the arrays of inputs that calls were bound to
         self._layout: list[Any] = []
         fixed = {s: tensor.data for s, tensor in tracer.parameters.items()} | tracer.constants
@@ -68,7 +74,9 @@ class Planned:
     # -- planning ----------------------------------------------------------------------------
 
     def _blocks(self) -> list[Block]:
-        count = self.threads * -(-self.images // (self.threads * _BLOCK))
+        largest = max(symbol.size for symbol in self.schedule.places) // self.images
+        most = min(_MOST, max(_FEWEST, _BLOCK // largest))
+        count = self.threads * -(-self.images // (self.threads * most))
         count = min(count, self.images)
         edges = [self.images * i // count for i in range(count + 1)]
         per_thread = -(-count // self.threads)
@@ -197,12 +205,18 @@ class Planned:
             _call(steps)
             if tasks:
                 pool().run(tasks)
-        return [self._output(i, output) for i, output in enumerate(self._program.outputs)]
+        outputs = [self._output(i, output) for i, output in enumerate(self._program.outputs)]
+        for number, source in self._replaced.items():  # last: nothing else is to see them
+            target = outputs[number] = self._given[source]
+            np.copyto(target, self._results[self._program.outputs[number]])
+        return outputs
 
     def _output(self, number: int, output: Any) -> Any:
         """What the caller gets: an array of its own."""
         if not isinstance(output, Symbol):
             return output.copy() if isinstance(output, np.ndarray) else output
+        if number in self._replaced:
+            return None
         value = self._results[output]
         if not value.shape:
             return value[()]
@@ -219,6 +233,12 @@ class Planned:
         kept.append(np.empty(like.shape, like.dtype))
         del kept[:-_KEPT]
         return kept[-1]
+
+
+def _is_computed(output: Any) -> bool:
+    """Whether a value lies in memory of its own, not in that of an input."""
+    made = output.operation if isinstance(output, Symbol) else None
+    return made is not None and bool(output.shape) and not is_view(made)
 
 
 def _holders(arrays: Sequence[Array]) -> list[int]:

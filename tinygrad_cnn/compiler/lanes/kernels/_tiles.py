@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from ..emit import Builder, Index, Module, Value
-from ._transforms import Matrix, transform
+from ..expression import Expression
+from ._transforms import Form, transform
 
 # Vectors of 32 bytes of transformed input and of products that are in use at a time: they stay in
 # a cache of 512 KB, beside the filters.
 CHUNK = 1 << 13
 LINE = 16  # numbers of four bytes in a cache line
 FEWEST = 4  # tiles of a chunk: with less, the filters are read too often
+SHORT = 64  # steps of a product below which four rows at a time are faster than six
 MOST = 16  # with more, what a product reads again and again leaves the first cache
 
 
@@ -38,36 +40,34 @@ def apart(numbers: int) -> int:
 
 
 class Tiles(NamedTuple):
-    """The tiles of m x m outputs that an image is cut into, and the chunks of tiles.
+    """The tiles of outputs that an image is cut into, and the chunks of tiles.
 
-    Where m does not divide the size, the last tile is moved back so that it ends with the
-    image: nothing outside of it is read. The pixels that it shares belong to its neighbour.
+    Where their length does not divide the size, the last tile is moved back so that it ends with
+    the image: nothing outside of it is read. The pixels that it shares belong to its neighbour.
 
     Attributes:
-        m: the length of a tile.
-        size: of the image, at least m.
+        tile: the rows and columns of a tile.
+        size: of the image, at least that of a tile.
         chunk: how many tiles are transformed together, down and across.
     """
 
-    m: int
+    tile: tuple[int, int]
     size: tuple[int, int]
     chunk: tuple[int, int]
 
     @classmethod
-    def of(
-        cls, m: int, kernel: int, size: tuple[int, int], planes: int, budget: int = CHUNK
-    ) -> Tiles:
+    def of(cls, form: Form, size: tuple[int, int], planes: int, budget: int = CHUNK) -> Tiles:
         """Chunks whose points are about ``budget`` vectors, of so many channels and filters.
 
         They are whole rows of tiles, or an even number of the tiles of one.
         """
-        most = min(max(budget // ((m + kernel - 1) ** 2 * planes), FEWEST), MOST)
-        down, across = (-(-length // m) for length in size)
+        most = min(max(budget // (form.points * planes), FEWEST), MOST)
+        down, across = _counts(form.tile, size)
         if across > most:
             part = -(-across // -(-across // most))
-            return cls(m, size, (1, part + part % 2))
+            return cls(form.tile, size, (1, part + part % 2))
         rows = most // across
-        return cls(m, size, (-(-down // -(-down // rows)), across))
+        return cls(form.tile, size, (-(-down // -(-down // rows)), across))
 
     @property
     def most(self) -> int:
@@ -77,8 +77,7 @@ class Tiles(NamedTuple):
     @property
     def counts(self) -> tuple[int, int]:
         """How many tiles the image has, down and across."""
-        down, across = (-(-length // self.m) for length in self.size)
-        return down, across
+        return _counts(self.tile, self.size)
 
     def chunks(self, builder: Builder, body: Callable[[Chunk], None]) -> None:
         """``body`` for each chunk; those at the end may be smaller."""
@@ -98,7 +97,7 @@ class Tiles(NamedTuple):
         owned = None
         for axis in (0, 1):
             count, i = self.counts[axis], pixel[axis]
-            shared = count * self.m - self.size[axis]  # first pixels of the last tile
+            shared = count * self.tile[axis] - self.size[axis]  # first pixels of the last tile
             if not shared or (isinstance(i, int) and i >= shared):
                 continue
             inner = builder.ir.icmp_signed("<", tile[axis], builder.index(count - 1))
@@ -106,6 +105,10 @@ class Tiles(NamedTuple):
             either = builder.ir.or_(inner, here)
             owned = either if owned is None else builder.ir.and_(owned, either)
         return owned
+
+
+def _counts(tile: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+    return -(-size[0] // tile[0]), -(-size[1] // tile[1])
 
 
 class Chunk(NamedTuple):
@@ -128,7 +131,7 @@ class Chunk(NamedTuple):
         """``body(number in the chunk, tile (down, across), its first pixel)``."""
 
         def one(r: Value, q: Value) -> None:
-            tile = builder.index([(self.top, 1), (r, 1)]), builder.index([(self.left, 1), (q, 1)])
+            tile = (builder.index([(self.top, 1), (r, 1)]), builder.index([(self.left, 1), (q, 1)]))
             number = builder.index([(r, self.columns), (q, 1)])
             body(number, tile, [self._pixel(builder, axis, tile[axis]) for axis in (0, 1)])
 
@@ -138,7 +141,7 @@ class Chunk(NamedTuple):
         builder.loop(0, self.rows, row)
 
     def _pixel(self, builder: Builder, axis: int, tile: Value) -> Value:
-        m, size = self.tiles.m, self.tiles.size[axis]
+        m, size = self.tiles.tile[axis], self.tiles.size[axis]
         pixel = builder.index([(tile, m)])
         if size % m == 0:
             return pixel
@@ -148,7 +151,7 @@ class Chunk(NamedTuple):
 
 def transform_input(
     builder: Builder,
-    matrix: Matrix,
+    form: Form,
     chunk: Chunk,
     channels: int,
     x: tuple[Value, tuple[int, int, int]],
@@ -158,7 +161,7 @@ def transform_input(
 
     Args:
         builder: of the function.
-        matrix: B'.
+        form: of the convolution.
         chunk: which tiles.
         channels: how many there are.
         x: the image and its strides (channel, row, column).
@@ -166,20 +169,54 @@ def transform_input(
     """
     image, (xc, xh, xw) = x
     transformed, point, place = v
-    n = len(matrix)
+    rows, columns = form.inputs
 
     def tile(c: Value, number: Value, pixel: list[Value]) -> None:
         here = builder.at(image, [(c, xc), (pixel[0], xh), (pixel[1], xw)])
-        d = [[builder.load(here, i * xh + j * xw) for j in range(n)] for i in range(n)]
+        d = [[builder.load(here, i * xh + j * xw) for j in range(columns)] for i in range(rows)]
         there = builder.at(transformed, place(c, number))
-        for i, row in enumerate(transform(builder, matrix, d)):
+        for i, row in enumerate(transform(builder, form.input, d)):
             for j, value in enumerate(row):
-                builder.store(value, there, (i * n + j) * point)
+                builder.store(value, there, (i * columns + j) * point)
 
     def channel(c: Value, _: list[Value]) -> None:
         chunk.each(builder, lambda number, _tile, pixel: tile(c, number, pixel))
 
     builder.loop(0, channels, channel)
+
+
+def transform_output(
+    builder: Builder,
+    form: Form,
+    tiles: Tiles,
+    place: tuple[Value, tuple[Value, Value], list[Value]],
+    products: tuple[Value, int],
+    end: tuple[Expression, Sequence[Value]],
+) -> None:
+    """A' M A of one tile, whose pixels an epilogue takes.
+
+    Args:
+        builder: of the function.
+        form: of the convolution.
+        tiles: of the image.
+        place: the filter, the tile (down, across) and its first pixel.
+        products: where they are, and the stride from point to point.
+        end: the epilogue, and its pointers.
+    """
+    (k, tile, pixel), (here, point), (epilogue, pointers) = place, products, end
+    rows, columns = form.inputs
+    m = [
+        [builder.load(here, (i * columns + j) * point) for j in range(columns)] for i in range(rows)
+    ]
+    for i, row in enumerate(transform(builder, form.output, m)):
+        for j, value in enumerate(row):
+            at: list[Index] = [k, [(pixel[0], 1), (i, 1)], [(pixel[1], 1), (j, 1)]]
+            owned = tiles.owns(builder, tile, (i, j))
+            if owned is None:
+                epilogue.emit(builder, at, pointers, [value])
+            else:
+                with builder.ir.if_then(owned):
+                    epilogue.emit(builder, at, pointers, [value])
 
 
 def panel(registers: int) -> int:
@@ -226,7 +263,10 @@ class Product(NamedTuple):
 
             def columns(j: Value, count: int) -> None:
                 right = builder.at(bases[1], [(j, self.depth * lanes)])
-                most = (registers - 2 - count) // count
+                sums = registers - 2 - count
+                if width == 2 and self.depth <= SHORT:  # soon to be stored: fewer cost less
+                    sums = min(sums, 8)
+                most = sums // count
                 for start, stop, size in split(self.rows, most):
 
                     def rows(i: Value, _: list[Value], size: int = size) -> None:

@@ -1,7 +1,8 @@
 """Winograd's transforms: Cook-Toom matrices, exact, and their application to matrices of vectors.
 
 A convolution of a tile of n x n inputs with r x r taps, n = m + r - 1, gives m x m outputs:
-``A' ((G g G') * (B' d B)) A``, with n² products in place of m² r².
+``A' ((G g G') * (B' d B)) A``, with n² products in place of m² r². Rows and columns may differ
+in m, and then have matrices of their own.
 
 Source: A. Lavin and S. Gray, Fast Algorithms for Convolutional Neural Networks, CVPR 2016.
 """
@@ -73,6 +74,51 @@ def cook_toom(m: int, r: int) -> Transforms:
     )
 
 
+class Form(NamedTuple):
+    """F(m x m', r x r): which transforms a convolution has, down and across.
+
+    Attributes:
+        tile: the rows and columns of the outputs of a tile, m and m'.
+        kernel: the length of a filter, r.
+    """
+
+    tile: tuple[int, int]
+    kernel: int
+
+    @property
+    def inputs(self) -> tuple[int, int]:
+        """The rows and columns of the inputs of a tile."""
+        return self.tile[0] + self.kernel - 1, self.tile[1] + self.kernel - 1
+
+    @property
+    def points(self) -> int:
+        """How many products stand for a tile."""
+        return self.inputs[0] * self.inputs[1]
+
+    @property
+    def matrices(self) -> tuple[Transforms, Transforms]:
+        """Those down and those across."""
+        return cook_toom(self.tile[0], self.kernel), cook_toom(self.tile[1], self.kernel)
+
+    @property
+    def output(self) -> tuple[Matrix, Matrix]:
+        """A', down and across."""
+        down, across = self.matrices
+        return down.output, across.output
+
+    @property
+    def filter(self) -> tuple[Matrix, Matrix]:
+        """G, down and across."""
+        down, across = self.matrices
+        return down.filter, across.filter
+
+    @property
+    def input(self) -> tuple[Matrix, Matrix]:
+        """B', down and across."""
+        down, across = self.matrices
+        return down.input, across.input
+
+
 def _polynomial(roots: Sequence[Fraction], x: Fraction) -> Fraction:
     """The value at x of the monic polynomial with these roots."""
     value = Fraction(1)
@@ -85,22 +131,24 @@ def _coefficients(roots: Sequence[Fraction]) -> list[Fraction]:
     """Of the monic polynomial with these roots, the constant first."""
     found = [Fraction(1)]
     for root in roots:
-        shifted, scaled = [Fraction(0), *found], [*(root * c for c in found), Fraction(0)]
+        shifted, scaled = ([Fraction(0), *found], [*(root * c for c in found), Fraction(0)])
         found = [a - b for a, b in zip(shifted, scaled, strict=True)]
     return found
 
 
-def transposed(matrix: Sequence[Sequence[Fraction]]) -> Matrix:
-    """The matrix with its rows as columns."""
-    return tuple(zip(*matrix, strict=True))
+def transposed(matrices: tuple[Matrix, Matrix]) -> tuple[Matrix, Matrix]:
+    """The matrices with their rows as columns."""
+    down, across = matrices
+    return tuple(zip(*down, strict=True)), tuple(zip(*across, strict=True))
 
 
 def transform(
-    builder: Builder, matrix: Matrix, values: Sequence[Sequence[Value]]
+    builder: Builder, matrices: tuple[Matrix, Matrix], values: Sequence[Sequence[Value]]
 ) -> list[list[Value]]:
-    """``matrix @ values @ matrix'`` of a matrix of vectors."""
-    columns = [_apply(builder, matrix, column) for column in zip(*values, strict=True)]
-    return [_apply(builder, matrix, row) for row in zip(*columns, strict=True)]
+    """``down @ values @ across'`` of a matrix of vectors."""
+    down, across = matrices
+    columns = [_apply(builder, down, column) for column in zip(*values, strict=True)]
+    return [_apply(builder, across, row) for row in zip(*columns, strict=True)]
 
 
 def _apply(builder: Builder, matrix: Matrix, values: Sequence[Value]) -> list[Value]:

@@ -22,7 +22,6 @@ class Filters:
         channels, filters: of each group.
         kernel: rows and columns of taps.
         stride, dilation: along rows and columns.
-        turned: whether the taps are read backwards (``flip=True``: mathematics' convolution).
     """
 
     channels: int
@@ -31,7 +30,6 @@ class Filters:
     stride: tuple[int, int] = (1, 1)
     dilation: tuple[int, int] = (1, 1)
     groups: int = 1
-    turned: bool = False
 
     @property
     def taps(self) -> int:
@@ -43,10 +41,25 @@ class Filters:
         """The strides of the weights' filters and channels."""
         return self.channels * self.taps, self.taps
 
-    def tap(self, axis: int) -> tuple[int, int]:
-        """Where an axis' first tap is among a filter's weights, and the step to the next."""
-        step = self.kernel[1] if axis == 0 else 1
-        return ((self.kernel[axis] - 1) * step, -step) if self.turned else (0, step)
+    @property
+    def steps(self) -> tuple[int, int]:
+        """From a tap to the next among a filter's weights, along rows and columns."""
+        return self.kernel[1], 1
+
+    def axis(
+        self, axis: int, outputs: int, rows: tuple[int, int] | None = None, width: int = 1
+    ) -> Axis:
+        """How the taps of an axis meet its outputs.
+
+        Args:
+            axis: 0 for rows, 1 for columns.
+            outputs: how many there are.
+            rows: (first, how many) of the places that are not padding; by default all.
+            width: how many numbers a weight has.
+        """
+        taps, stride, dilation = self.kernel[axis], self.stride[axis], self.dilation[axis]
+        first, size = rows or (0, (outputs - 1) * stride + (taps - 1) * dilation + 1)
+        return Axis(outputs, taps, stride, -first, dilation, 0, self.steps[axis] * width, size)
 
 
 def operands(epilogue: Expression) -> list[str]:
@@ -62,7 +75,7 @@ def operands(epilogue: Expression) -> list[str]:
 class Convolution:
     """The forward pass of one block: sums, which the epilogue receives as its value 0.
 
-    acc[k, h, w] = bias[k] + the sum over c, i, j of
+    acc[k, h, w] = the sum over c, i, j of
     weight[k, c, i, j] x[c, h stride + i dilation, w stride + j dilation]
 
     Channels of x that lie a multiple of 4096 bytes apart compete for one place in the cache:
@@ -73,7 +86,6 @@ class Convolution:
         size: rows and columns of the output.
         x: strides of (channel, row, column); its pointer is at the first padded element.
         epilogue: over the axes (k, h, w), k counted through all groups.
-        bias: whether there is one.
         rows: (first, how many) of the rows of x that are not padding with zeros; by default
             all. Taps that meet the others are left out.
     """
@@ -82,49 +94,27 @@ class Convolution:
     size: tuple[int, int]
     x: tuple[int, int, int]
     epilogue: Expression
-    bias: bool = True
     rows: tuple[int, int] | None = None
 
     @property
     def pointers(self) -> tuple[str, ...]:
         """The operands, then the epilogue's."""
-        bias = ["bias"] if self.bias else []
-        return ("x", "weight", *bias, *operands(self.epilogue))
-
-    def _axis(self, axis: int) -> Axis:
-        f = self.filters
-        weight, step = f.tap(axis)
-        reach = (self.size[axis] - 1) * f.stride[axis] + (f.kernel[axis] - 1) * f.dilation[axis] + 1
-        first, size = self.rows if axis == 0 and self.rows else (0, reach)
-        return Axis(
-            outputs=self.size[axis],
-            taps=f.kernel[axis],
-            stride=f.stride[axis],
-            first=-first,
-            step=f.dilation[axis],
-            weight=weight,
-            weight_step=step,
-            size=size,
-        )
+        return ("x", "weight", *operands(self.epilogue))
 
     def emit(self, module: Module, name: str) -> None:
         """Write the function of this name into the module."""
-        f, rows = self.filters, self._axis(0)
-        sums = Correlation(f.filters, f.channels, rows, self._axis(1), self.x, f.weight)
+        f = self.filters
+        rows, columns = f.axis(0, self.size[0], self.rows), f.axis(1, self.size[1])
+        sums = Correlation(f.filters, f.channels, rows, columns, self.x, f.weight)
 
         def body(b: Builder, x: Value, weight: Value, *others: Value) -> None:
             def group(g: Value) -> None:
-                first = (g, f.filters)
-
-                def start(k: Terms) -> Value:
-                    return b.load_splat(others[0], [first, *k]) if self.bias else b.zero
-
                 def finish(k: Terms, h: Terms, w: Terms, acc: Value) -> None:
-                    self.epilogue.emit(b, ([first, *k], h, w), others[self.bias :], [acc])
+                    self.epilogue.emit(b, ([(g, f.filters), *k], h, w), others, [acc])
 
                 x_in = b.at(x, [(g, f.channels * self.x[0]), (-rows.first, self.x[1])])
                 weight_in = b.at(weight, [(g, f.filters * f.weight[0])])
-                sums.emit(b, x_in, weight_in, start, finish)
+                sums.emit(b, x_in, weight_in, finish)
 
             b.loop(0, f.groups, lambda g, _: group(g))
 
@@ -185,7 +175,7 @@ class InputGradient:
         """
         f = self.filters
         stride, dilation = f.stride[axis], f.dilation[axis]
-        weight, step = f.tap(axis)
+        step = f.steps[axis]
         apart = stride // gcd(stride, dilation)  # from one tap of a phase to the next
         phases = []
         for start in range(min(stride, self.size[axis])):
@@ -198,7 +188,7 @@ class InputGradient:
                 stride=1,
                 first=(place - last * dilation) // stride,
                 step=apart * dilation // stride,
-                weight=weight + last * step,
+                weight=last * step,
                 weight_step=-apart * step,
                 size=self.outputs[axis],
             )
@@ -220,7 +210,7 @@ class InputGradient:
                 sums = Correlation(f.channels, f.filters, rows, columns, gradient, filters)
                 g_in = b.at(g, [(n, f.filters * gradient[0])])
                 weight_in = b.at(weight, [(n, f.filters * f.weight[0])])
-                sums.emit(b, g_in, weight_in, lambda _: b.zero, finish)
+                sums.emit(b, g_in, weight_in, finish)
 
             def group(n: Value) -> None:
                 for rows, columns in phases:

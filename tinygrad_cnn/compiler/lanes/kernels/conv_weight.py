@@ -1,4 +1,4 @@
-"""The gradients of a convolution's weights and bias, summed over a block."""
+"""The gradient of a convolution's weights, summed over a block."""
 
 from __future__ import annotations
 
@@ -100,12 +100,12 @@ class WeightGradient:
     def _taps(self, channels: int) -> list[tuple[int, int]]:
         """Of all taps of some channels, where they read x and where their weights are."""
         f = self.filters
-        (i_first, i_step), (j_first, j_step) = f.tap(0), f.tap(1)
+        i_step, j_step = f.steps
         _, x_h, x_w = self.x
         return [
             (
                 c * self.x[0] + i * f.dilation[0] * x_h + j * f.dilation[1] * x_w,
-                c * f.weight[1] + i_first + i * i_step + j_first + j * j_step,
+                c * f.weight[1] + i * i_step + j * j_step,
             )
             for c, i, j in product(range(channels), *map(range, f.kernel))
         ]
@@ -144,54 +144,3 @@ class WeightGradient:
             for lane, place in enumerate(places[first : first + b.lanes]):
                 total = b.ir.fadd(b.load_number(sums, place), b.ir.extract_element(part, i32(lane)))
                 b.store_number(total, sums, place)
-
-
-@dataclass(frozen=True)
-class BiasGradient:
-    """Add one block's part of the gradient of a bias: sums[k] += the sum of gradient[k].
-
-    Attributes:
-        filters: how many there are, of all groups.
-        size: rows and columns of the output.
-        gradient: strides of (filter, row, column); its pointer is at the first element of the
-            gradient itself.
-    """
-
-    filters: int
-    size: tuple[int, int]
-    gradient: tuple[int, int, int]
-
-    @property
-    def pointers(self) -> tuple[str, ...]:
-        """The operand, and an array like the bias."""
-        return ("gradient", "sums")
-
-    def emit(self, module: Module, name: str) -> None:
-        """Write the function of this name into the module."""
-        rows, columns = self.size
-        k_step, h, w = self.gradient
-        chains = min(columns, 4)  # of additions that do not wait for each other
-
-        def body(b: Builder, g: Value, sums: Value) -> None:
-            def row(k: Value, r: Value, acc: list[Value]) -> list[Value]:
-                at = [(k, k_step), (r, h)]
-
-                def pixels(q: Value, acc: list[Value]) -> list[Value]:
-                    return [
-                        b.ir.fadd(value, b.load(g, [*at, (q, w), (i, w)]))
-                        for i, value in enumerate(acc)
-                    ]
-
-                whole = columns // chains * chains
-                acc = b.loop(0, whole, pixels, acc, step=chains)
-                return pixels(whole, acc[: columns - whole]) + acc[columns - whole :]
-
-            def one(k: Value) -> None:
-                first, *others = b.loop(0, rows, partial(row, k), [b.zero] * chains)
-                for value in others:
-                    first = b.ir.fadd(first, value)
-                b.store_number(b.ir.fadd(b.load_number(sums, k), b.lane_sum(first)), sums, k)
-
-            b.loop(0, self.filters, lambda k, _: one(k))
-
-        module.kernel(name, len(self.pointers), body)

@@ -74,13 +74,17 @@ class Axis(NamedTuple):
 
 
 class Correlation(NamedTuple):
-    """acc[k, h, w] = start[k] + the sum over c and taps of weight[k, c, tap] x[c, h + …, w + …].
+    """acc[k, h, w] = the sum over c and taps of weight[k, c, tap] x[c, h + …, w + …].
 
     Attributes:
         filters, channels: how many there are.
         rows, columns: the taps.
         x: strides of (channel, row, column); its pointer is at place (0, 0).
         weight: strides of (filter, channel).
+        vectors: which of x and the weights have a vector for each element; the other ones have a
+            number. Where the weights have, k counts vectors of filters.
+        near: so many channels of x, a power of 2, lie side by side, and its stride is from one
+            such group to the next; the sum begins with channel ``first`` of a group.
     """
 
     filters: int
@@ -89,25 +93,28 @@ class Correlation(NamedTuple):
     columns: Axis
     x: tuple[int, int, int]
     weight: tuple[int, int]
+    vectors: tuple[bool, bool] = (True, False)
+    near: int = 1
+    first: int = 0
 
     def emit(
         self,
         b: Builder,
         x: Value,
         weight: Value,
-        start: Callable[[Terms], Value],
         finish: Callable[[Terms, Terms, Terms, Value], object],
     ) -> None:
-        """``start(k)`` gives the first value of a sum, ``finish(k, h, w, acc)`` takes the last."""
+        """``finish(k, h, w, acc)`` takes each sum."""
         taps = self.rows.taps * self.columns.taps
         outputs = self.filters, self.rows.outputs, self.columns.outputs
-        k_size, h_size, w_size = best_tile(b.module.registers, *outputs, shared=True)
-        resident = k_size * self.channels * taps * b.module.itemsize <= RESIDENT
+        k_size, h_size, w_size = best_tile(b.module.registers, *outputs, shared=self.vectors[0])
+        width = b.module.itemsize * (b.lanes if self.vectors[1] else 1)
+        resident = k_size * self.channels * taps * width <= RESIDENT
         skipping = resident and self.rows.outside > WORTH_SKIPPING
         by_rows = taps > WRITTEN_OUT or skipping
 
         def tile(h: Span, k: Span, w: Span, tap_rows: Range | None) -> None:
-            acc = [start(place) for place in _places(k) for _ in range(h[1] * w[1])]
+            acc = [b.zero] * (k[1] * h[1] * w[1])
             if taps:
                 acc = self._sums(b, x, weight, (k, h, w), tap_rows, acc)
             places = product(_places(k), _places(h), _places(w))
@@ -142,27 +149,29 @@ class Correlation(NamedTuple):
         or over these tap rows in all channels.
         """
         (k, filters), (h, height), (w, width) = spans
-        (x_c, x_h, x_w), (w_k, w_c) = self.x, self.weight
+        (_, x_h, x_w), (w_k, w_c) = self.x, self.weight
         rows, columns = self.rows, self.columns
         down, across = rows.stride * x_h, columns.stride * x_w
         pixels = [r * down + q * across for r in range(height) for q in range(width)]
         x = b.at(x, [(h, down), (w, across), (rows.first, x_h), (columns.first, x_w)])
         weight = b.at(weight, [(k, w_k), (rows.weight, 1), (columns.weight, 1)])
+        load_x, load_weight = (b.load if vectors else b.load_splat for vectors in self.vectors)
 
         def row(c: Value, i: Value, acc: list[Value]) -> list[Value]:
-            x_in = b.at(x, [(c, x_c), (i, rows.step * x_h)])
+            x_in = b.at(x, [*self._channel(b, c), (i, rows.step * x_h)])
             w_in = b.at(weight, [(c, w_c), (i, rows.weight_step)])
 
             def tap(j: Value, acc: list[Value]) -> list[Value]:
                 at, w_at = (j, columns.step * x_w), (j, columns.weight_step)
                 return outer_product(
                     b,
-                    [partial(b.load_splat, w_in, [w_at, (n, w_k)]) for n in range(filters)],
-                    [partial(b.load, x_in, [at, (pixel, 1)]) for pixel in pixels],
+                    [partial(load_weight, w_in, [w_at, (n, w_k)]) for n in range(filters)],
+                    [partial(load_x, x_in, [at, (pixel, 1)]) for pixel in pixels],
                     acc,
                 )
 
-            if columns.taps > WRITTEN_OUT:
+            # Written out, numbers that neighbouring taps share would stay in registers, and spill.
+            if columns.taps > WRITTEN_OUT or not self.vectors[0]:
                 return b.loop(0, columns.taps, tap, acc)
             return _written_out(tap, columns.taps, acc)
 
@@ -173,6 +182,14 @@ class Correlation(NamedTuple):
             return b.loop(*tap_rows, channels, acc)
         every_row = partial(_written_out, count=rows.taps)
         return b.loop(0, self.channels, lambda c, acc: every_row(partial(row, c), acc=acc), acc)
+
+    def _channel(self, b: Builder, c: Value) -> Terms:
+        """Where a channel of x is."""
+        if self.near == 1:
+            return [(c, self.x[0])]
+        c = b.index([(c, 1), (self.first, 1)])
+        group = b.ir.lshr(c, b.index(self.near.bit_length() - 1))
+        return [(group, self.x[0]), (b.ir.and_(c, b.index(self.near - 1)), 1)]
 
 
 def _places(span: Span) -> list[Terms]:

@@ -27,7 +27,7 @@ def columns(module: Module) -> int:
 
 @dataclass(frozen=True)
 class Linear:
-    """y[b][k] = bias[k] + the sum over d of weight[k, d] x[b][d], handed to ``epilogue``.
+    """y[b][k] = the sum over d of weight[k, d] x[b][d], handed to ``epilogue``.
 
     Whichever way the weights lie, the innermost loop runs along what is contiguous in them. So
     the input gradient is the same kernel: its weights are read across.
@@ -38,7 +38,6 @@ class Linear:
         x: from block to block of the input, in numbers.
         weight: strides of (output, input), in numbers.
         epilogue: over the axes (b, k), given y as its value 0.
-        bias: whether there is one.
     """
 
     outputs: int
@@ -48,13 +47,11 @@ class Linear:
     x: int
     weight: tuple[int, int]
     epilogue: Expression
-    bias: bool = True
 
     @property
     def pointers(self) -> tuple[str, ...]:
         """The operands, room for sums, then those of the epilogue."""
-        bias = ("bias",) if self.bias else ()
-        return ("x", "weight", *bias, "scratch", *operands(self.epilogue))
+        return ("x", "weight", "scratch", *operands(self.epilogue))
 
     @property
     def scratch(self) -> int:
@@ -83,10 +80,8 @@ class Linear:
         """Write the function of this name into the module."""
         product = _AlongInputs if self.along_inputs else _AlongOutputs
 
-        def body(b: Builder, x: Value, weight: Value, *others: Value) -> None:
-            bias = others[0] if self.bias else None
-            scratch, *pointers = others[self.bias :]
-            product(self, b, x, weight, bias, scratch, pointers).emit()
+        def body(b: Builder, x: Value, weight: Value, scratch: Value, *others: Value) -> None:
+            product(self, b, x, weight, scratch, others).emit()
 
         module.kernel(name, len(self.pointers), body)
 
@@ -99,13 +94,8 @@ class _Product:
     b: Builder
     x: Value
     weight: Value
-    bias: Value | None
     scratch: Value
     operands: Sequence[Value]
-
-    def start(self, k: Index) -> Value:
-        """What a sum begins with."""
-        return self.b.zero if self.bias is None else self.b.load_splat(self.bias, k)
 
     def finish(self, block: Index, k: Index, value: Value) -> None:
         self.kernel.epilogue.emit(self.b, [block, k], self.operands, [value])
@@ -148,9 +138,7 @@ class _AlongInputs(_Product):
     ) -> None:
         b = self.b
         places = [(k, n) for k in ks for n in blocks]
-        sums = [
-            self.start(k) if first else b.load(self.scratch, self._kept(k, n)) for k, n in places
-        ]
+        sums = [b.zero if first else b.load(self.scratch, self._kept(k, n)) for k, n in places]
         for (k, n), value in zip(places, self._sums(ks, blocks, d, size, sums), strict=True):
             if last:
                 self.finish(n, k, value)
@@ -228,7 +216,7 @@ class _AlongOutputs(_Product):
                 [*scaled(i, kernel.lanes), (n * kernel.part * kernel.lanes, 1)]
                 for n in range(len(blocks))
             ]
-            sums = [self.start(at) if first else b.load(self.scratch, place) for place in kept]
+            sums = [b.zero if first else b.load(self.scratch, place) for place in kept]
             for d, vectors in zip(ds, images, strict=True):
                 factor = self.factor(at, d)
                 sums = [b.fma(v, factor, old) for v, old in zip(vectors, sums, strict=True)]

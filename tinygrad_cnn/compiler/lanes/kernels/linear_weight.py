@@ -1,4 +1,4 @@
-"""The gradients of a fully connected layer's weights and bias, over all blocks of a thread."""
+"""The gradient of a fully connected layer's weights, over all blocks of a thread."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PANEL = 4
 
 @dataclass(frozen=True)
 class LinearWeightGradient:
-    """weight[k, d] = the sum over blocks and images of g[b][k] x[b][d], and g[b][k] for the bias.
+    """weight[k, d] = the sum over blocks and images of g[b][k] x[b][d].
 
     The inputs are transposed, so that d fills the lanes and no product is summed over lanes.
 
@@ -22,8 +22,6 @@ class LinearWeightGradient:
         outputs, inputs: how many k and d there are.
         blocks, lanes: how many blocks of how many images.
         x, g: from block to block of the input and of the output's gradient, in numbers.
-        bias: whether its gradient is asked for.
-        accumulate: whether to add to what is there.
     """
 
     outputs: int
@@ -32,13 +30,11 @@ class LinearWeightGradient:
     lanes: int
     x: int
     g: int
-    bias: bool = True
-    accumulate: bool = False
 
     @property
     def pointers(self) -> tuple[str, ...]:
-        """The operands, room for a part of the transposed input, and the results."""
-        return ("x", "g", "scratch", "weight", *(("bias",) if self.bias else ()))
+        """The operands, room for a part of the transposed input, and the result."""
+        return ("x", "g", "scratch", "weight")
 
     @property
     def scratch(self) -> int:
@@ -49,9 +45,7 @@ class LinearWeightGradient:
         """Write the function of this name into the module."""
         whole, rest = divmod(self.inputs, self.lanes)
 
-        def body(
-            b: Builder, x: Value, g: Value, scratch: Value, weight: Value, *bias: Value
-        ) -> None:
+        def body(b: Builder, x: Value, g: Value, scratch: Value, weight: Value) -> None:
             def panel(v: Value, vectors: int, width: int = self.lanes) -> None:
                 self._transpose(b, b.at(x, [(v, self.lanes**2)]), scratch, vectors, width)
                 place = b.at(weight, [(v, self.lanes)])
@@ -62,15 +56,9 @@ class LinearWeightGradient:
 
                 b.tiles(self.outputs, ROWS, rows)
 
-            def sums(k: Value, size: int) -> None:
-                total = self._bias(b, b.at(g, [(k, self.lanes)]), size)
-                self._write(b, total, b.at(bias[0], k), size)
-
             b.tiles(whole, PANEL, panel)
             if rest:
                 panel(b.index(whole), 1, rest)
-            if self.bias:
-                b.tiles(self.outputs, self.lanes, sums)
 
         module.kernel(name, len(self.pointers), body)
 
@@ -127,25 +115,10 @@ class LinearWeightGradient:
             [b.zero] * (rows * count),
         )
 
-    def _bias(self, b: Builder, g: Value, size: int) -> Value:
-        """The sums over all images of up to as many outputs as there are lanes."""
-
-        def block(n: Value, acc: list[Value]) -> list[Value]:
-            return [
-                b.ir.fadd(value, b.load(g, [(n, self.g), (i * self.lanes, 1)]))
-                for i, value in enumerate(acc)
-            ]
-
-        return b.lane_sums(b.loop(0, self.blocks, block, [b.zero] * size))
-
     def _write(self, b: Builder, value: Value, to: Value, width: int) -> None:
-        """The first numbers of a vector, or add them."""
+        """The first numbers of a vector."""
         if width == self.lanes:
-            old = b.load(to, aligned=False) if self.accumulate else None
-            b.store(value if old is None else b.ir.fadd(old, value), to, aligned=False)
+            b.store(value, to, aligned=False)
             return
         for i in range(width):
-            number = b.ir.extract_element(value, i32(i))
-            if self.accumulate:
-                number = b.ir.fadd(b.load_number(to, i), number)
-            b.store_number(number, to, i)
+            b.store_number(b.ir.extract_element(value, i32(i)), to, i)

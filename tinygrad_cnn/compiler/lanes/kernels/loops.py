@@ -55,7 +55,7 @@ class Loop:
         if not self.lanes and any(r.images is not None for r in self.reductions):
             raise ArgumentError("loop over shared arrays, which have no images: expected None")
         for places, axes in (
-            (_places(self.expression), len(self.lengths)),
+            (self.expression.places, len(self.lengths)),
             ([reduction.place for reduction in self.reductions], self.kept),
         ):
             for place in places:
@@ -79,6 +79,11 @@ class Loop:
             "reduction": len(self.reductions),
         }
         return tuple(f"{what} {i}" for what, count in counts.items() for i in range(count))
+
+    @property
+    def places(self) -> list[Place]:
+        """Where each of the pointers has the element of an index."""
+        return [*self.expression.places, *(reduction.place for reduction in self.reductions)]
 
     def emit(self, module: Module, name: str) -> None:
         """Write the function into the module."""
@@ -136,10 +141,6 @@ def add_lanes(count: int, lanes: int, scale: float = 1.0) -> Loop:
     return Loop((count,), expression, reductions=(total,))
 
 
-def _places(expression: Expression) -> list[Place]:
-    return [*expression.loads, *(place for _, place in expression.stores)]
-
-
 def _changed(
     loop: Loop, lengths: list[int], reduced: int, change: Callable[[Place], Place]
 ) -> Loop:
@@ -159,7 +160,7 @@ def _changed(
 
 def _collapsed(loop: Loop) -> Loop:
     """The same loop over as few axes as possible."""
-    places = [*_places(loop.expression), *(r.place for r in loop.reductions)]
+    places = loop.places
     for axis, length in enumerate(loop.lengths):
         inner = axis + 1
         if length > 1 and (inner == len(loop.lengths) or inner == loop.kept):

@@ -1,4 +1,4 @@
-"""Winograd convolution: m x m outputs of an r x r filter from (m + r - 1)² products a channel.
+"""Winograd convolution: m x m' outputs of an r x r filter from (m + r - 1)(m' + r - 1) products.
 
 The transforms are plain additions of vectors, since an image is a lane; the products of a chunk
 of tiles are one matrix product for each point, between numbers and vectors.
@@ -6,19 +6,20 @@ of tiles are one matrix product for each point, between numbers and vectors.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ....errors import ArgumentError
 from ..emit import Builder, Index, Module, Value, i32
 from ..expression import Expression
-from ._tiles import Chunk, Product, Tiles, apart, panel, transform_input
-from ._transforms import cook_toom, transform
+from ._tiles import Chunk, Product, Tiles, apart, panel, transform_input, transform_output
+from ._transforms import Form, cook_toom, transform
 from .conv import operands
 
 
 @dataclass(frozen=True)
 class FilterTransform:
-    """U[p][k][c] = (G w[k, c] G')[p], once a step; p counts the (tile + kernel - 1)² points.
+    """U[p][k][c] = (G w[k, c] G')[p], once a step; p counts the points of F(m x m', r x r).
 
     Turned, for the gradient of the input: U[p][c][k] of the filters turned by 180 degrees.
     Threads share the work by ranges of rows, the k (turned: the c) of U.
@@ -26,7 +27,7 @@ class FilterTransform:
     Attributes:
         channels, filters: C and K of the weight (K, C, kernel, kernel), which is contiguous.
         kernel: the length of a filter.
-        tile: the length of a tile of outputs, m of F(m x m, r x r).
+        tile: the rows and columns of a tile of outputs, m x m'.
         turned: whether it is for the gradient of the input.
         start, count: the range of rows; None is all that follow.
     """
@@ -34,19 +35,23 @@ class FilterTransform:
     channels: int
     filters: int
     kernel: int
-    tile: int = 2
+    tile: tuple[int, int] = (2, 2)
     turned: bool = False
     start: int = 0
     count: int | None = None
 
     def __post_init__(self) -> None:
-        cook_toom(self.tile, self.kernel)
+        check_known(self._form)
         check_range(self._range, self.channels if self.turned else self.filters)
 
     @property
     def pointers(self) -> tuple[str, ...]:
         """What each pointer is."""
         return "weight", "U"
+
+    @property
+    def _form(self) -> Form:
+        return Form(self.tile, self.kernel)
 
     @property
     def _range(self) -> tuple[int, int]:
@@ -56,7 +61,7 @@ class FilterTransform:
     @property
     def transformed(self) -> int:
         """How many numbers U has."""
-        return (self.tile + self.kernel - 1) ** 2 * self.channels * self.filters
+        return self._form.points * self.channels * self.filters
 
     def emit(self, module: Module, name: str) -> None:
         """Write the function."""
@@ -83,7 +88,6 @@ class FilterTransform:
     def _pairs(self, builder: Builder, source: Value, stride: int, to: Value, size: int) -> None:
         """Up to as many filters as there are lanes, whose first taps are ``stride`` apart."""
         r = self.kernel
-        n = self.tile + r - 1
         taps = [
             _gather(builder, source, [lane * stride + tap for lane in range(size)])
             for tap in range(r * r)
@@ -91,9 +95,9 @@ class FilterTransform:
         if self.turned:
             taps.reverse()
         g = [taps[i * r : (i + 1) * r] for i in range(r)]
-        made = transform(builder, cook_toom(self.tile, r).filter, g)
-        for p in range(n * n):
-            value, at = made[p // n][p % n], p * self.channels * self.filters
+        made = transform(builder, self._form.filter, g)
+        for p, value in enumerate(value for row in made for value in row):
+            at = p * self.channels * self.filters
             if size == builder.lanes:
                 builder.store(value, to, at, aligned=False)
                 continue
@@ -112,7 +116,7 @@ def _gather(builder: Builder, pointer: Value, indices: list[int]) -> Value:
 
 @dataclass(frozen=True)
 class WinogradConvolution:
-    """y[k, oh, ow] = bias[k] + sum over c, i, j of w[k, c, i, j] x[c, oh + i, ow + j].
+    """y[k, oh, ow] = sum over c, i, j of w[k, c, i, j] x[c, oh + i, ow + j].
 
     As ``Convolution``, with the filters in U (``FilterTransform``). With dy in place of x, turned
     filters, channels and filters exchanged, it is the gradient of the input.
@@ -120,12 +124,11 @@ class WinogradConvolution:
     Attributes:
         channels, filters: C and K.
         kernel: the length of a filter.
-        size: of the output, (OH, OW), at least (tile, tile).
+        size: of the output, (OH, OW), at least a tile.
         x: its strides (channel, row, column).
         epilogue: what is done with each sum, its value 0, at (k, oh, ow).
         lanes: how many numbers a vector has.
-        bias: whether there is one.
-        tile: the length of a tile of outputs, m of F(m x m, r x r).
+        tile: the rows and columns of a tile of outputs, m x m'.
     """
 
     channels: int
@@ -135,30 +138,28 @@ class WinogradConvolution:
     x: tuple[int, int, int]
     epilogue: Expression
     lanes: int
-    bias: bool = True
-    tile: int = 2
+    tile: tuple[int, int] = (2, 2)
 
     def __post_init__(self) -> None:
-        check(self.kernel, self.size, self.tile)
+        check(self._form, self.size)
 
     @property
     def pointers(self) -> tuple[str, ...]:
         """What each pointer is."""
-        bias = ("bias",) if self.bias else ()
-        return "x", "U", *bias, "scratch", *operands(self.epilogue)
+        return "x", "U", "scratch", *operands(self.epilogue)
 
     @property
     def scratch(self) -> int:
         """How many numbers it needs for transformed inputs and products."""
-        return self._points * (self._input_stride + self._output_stride)
+        return self._form.points * (self._input_stride + self._output_stride)
 
     @property
-    def _points(self) -> int:
-        return (self.tile + self.kernel - 1) ** 2
+    def _form(self) -> Form:
+        return Form(self.tile, self.kernel)
 
     @property
     def _tiles(self) -> Tiles:
-        return Tiles.of(self.tile, self.kernel, self.size, self.channels + self.filters)
+        return Tiles.of(self._form, self.size, self.channels + self.filters)
 
     @property
     def _input_stride(self) -> int:
@@ -172,14 +173,13 @@ class WinogradConvolution:
         """Write the function."""
         check_lanes(module, self.lanes)
 
-        def body(builder: Builder, x: Value, u: Value, *rest: Value) -> None:
-            bias, (v, *others) = (rest[0], rest[1:]) if self.bias else (None, rest)
-            products = builder.at(v, self._points * self._input_stride)
+        def body(builder: Builder, x: Value, u: Value, v: Value, *others: Value) -> None:
+            products = builder.at(v, self._form.points * self._input_stride)
 
             def chunk(chunk: Chunk) -> None:
                 self._input(builder, chunk, x, v)
                 builder.ir.call(self._product(module, name, chunk.total), [u, v, products])
-                self._output(builder, chunk, products, bias, others)
+                self._output(builder, chunk, products, others)
 
             self._tiles.chunks(builder, chunk)
 
@@ -195,13 +195,12 @@ class WinogradConvolution:
             lanes = self.lanes
             return [(which, self.channels * width * lanes), (c, width * lanes), (within, lanes)]
 
-        matrix = cook_toom(self.tile, self.kernel).input
         to = v, self._input_stride, place
-        transform_input(builder, matrix, chunk, self.channels, (x, self.x), to)
+        transform_input(builder, self._form, chunk, self.channels, (x, self.x), to)
 
     def _product(self, module: Module, name: str, tiles: int) -> Value:
         product = Product(
-            self._points,
+            self._form.points,
             self.filters,
             self.channels,
             tiles,
@@ -212,29 +211,13 @@ class WinogradConvolution:
         return product.function(module, f"{name}.product{tiles}")
 
     def _output(
-        self, builder: Builder, chunk: Chunk, products: Value, bias: Value, others: list[Value]
+        self, builder: Builder, chunk: Chunk, products: Value, others: Sequence[Value]
     ) -> None:
-        matrix = cook_toom(self.tile, self.kernel).output
-        n = self.tile + self.kernel - 1
-
-        def tile(k: Value, number: Value, tile: tuple[Value, Value], pixel: list[Value]) -> None:
+        def tile(k: Value, number: Value, at: tuple[Value, Value], pixel: list[Value]) -> None:
             here = builder.at(products, [(k, chunk.total * self.lanes), (number, self.lanes)])
-            m = [
-                [builder.load(here, (i * n + j) * self._output_stride) for j in range(n)]
-                for i in range(n)
-            ]
-            made = transform(builder, matrix, m)
-            start = builder.load_splat(bias, k) if self.bias else None
-            for i, row in enumerate(made):
-                for j, value in enumerate(row):
-                    total = builder.ir.fadd(value, start) if self.bias else value
-                    at: list[Index] = [k, [(pixel[0], 1), (i, 1)], [(pixel[1], 1), (j, 1)]]
-                    owned = self._tiles.owns(builder, tile, (i, j))
-                    if owned is None:
-                        self.epilogue.emit(builder, at, others, [total])
-                    else:
-                        with builder.ir.if_then(owned):
-                            self.epilogue.emit(builder, at, others, [total])
+            place, made = (k, at, pixel), (here, self._output_stride)
+            end = self.epilogue, others
+            transform_output(builder, self._form, self._tiles, place, made, end)
 
         def output(k: Value, _: list[Value]) -> None:
             chunk.each(builder, lambda number, at, pixel: tile(k, number, at, pixel))
@@ -242,16 +225,26 @@ class WinogradConvolution:
         builder.loop(0, self.filters, output)
 
 
-def check(kernel: int, size: tuple[int, int], tile: int) -> None:
-    """A Winograd kernel of these sizes can be made.
+def check_known(form: Form) -> None:
+    """There are transforms for this form.
+
+    Raises:
+        ArgumentError: there are not.
+    """
+    for length in form.tile:
+        cook_toom(length, form.kernel)
+
+
+def check(form: Form, size: tuple[int, int]) -> None:
+    """A Winograd kernel of this form can be made for an output of this size.
 
     Raises:
         ArgumentError: it can't.
     """
-    cook_toom(tile, kernel)
-    if min(size) < tile:
+    check_known(form)
+    if size[0] < form.tile[0] or size[1] < form.tile[1]:
         raise ArgumentError(
-            f"Winograd: an output of {size} is smaller than a tile of {tile} x {tile};"
+            f"Winograd: an output of {size} is smaller than a tile of {form.tile};"
             " use the direct kernel"
         )
 

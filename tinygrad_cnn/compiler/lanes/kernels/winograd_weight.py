@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from ..emit import Builder, Module, Value, i32
 from ._tiles import CHUNK, Chunk, Product, Tiles, apart, panel, transform_input
-from ._transforms import cook_toom, transform, transposed
-from .winograd import check, check_lanes, check_range
+from ._transforms import Form, transform, transposed
+from .winograd import check, check_known, check_lanes, check_range
 
 
 def _vectors(filters: int, lanes: int) -> int:
@@ -29,10 +29,10 @@ class WinogradWeightGradient:
     Attributes:
         channels, filters: C and K.
         kernel: the length of a filter.
-        size: of dy, (OH, OW), at least (tile, tile).
+        size: of dy, (OH, OW), at least a tile.
         x, dy: their strides (channel, row, column).
         lanes: how many numbers a vector has; all of them count.
-        tile: the length of a tile of dy, m of F(m x m, r x r).
+        tile: the rows and columns of a tile of dy, m x m'.
     """
 
     channels: int
@@ -42,10 +42,10 @@ class WinogradWeightGradient:
     x: tuple[int, int, int]
     dy: tuple[int, int, int]
     lanes: int
-    tile: int = 2
+    tile: tuple[int, int] = (2, 2)
 
     def __post_init__(self) -> None:
-        check(self.kernel, self.size, self.tile)
+        check(self._form, self.size)
 
     @property
     def pointers(self) -> tuple[str, ...]:
@@ -55,17 +55,17 @@ class WinogradWeightGradient:
     @property
     def sums(self) -> int:
         """How many numbers dU has: (points, channels, filters up to whole vectors)."""
-        return self._points * self.channels * self._filters
+        return self._form.points * self.channels * self._filters
 
     @property
     def scratch(self) -> int:
         """How many numbers it needs for transformed inputs and gradients."""
-        pixels = self.lanes * self.tile**2 * self.lanes
-        return self._points * (self._input_stride + self._output_stride) + pixels
+        pixels = self.lanes * self.tile[0] * self.tile[1] * self.lanes
+        return self._form.points * (self._input_stride + self._output_stride) + pixels
 
     @property
-    def _points(self) -> int:
-        return (self.tile + self.kernel - 1) ** 2
+    def _form(self) -> Form:
+        return Form(self.tile, self.kernel)
 
     @property
     def _filters(self) -> int:
@@ -74,7 +74,7 @@ class WinogradWeightGradient:
     @property
     def _tiles(self) -> Tiles:
         planes = self.channels + self._filters
-        return Tiles.of(self.tile, self.kernel, self.size, planes, 2 * CHUNK)
+        return Tiles.of(self._form, self.size, planes, 2 * CHUNK)
 
     @property
     def _input_stride(self) -> int:
@@ -91,8 +91,8 @@ class WinogradWeightGradient:
         check_lanes(module, self.lanes)
 
         def body(builder: Builder, x: Value, dy: Value, sums: Value, v: Value) -> None:
-            dm = builder.at(v, self._points * self._input_stride)
-            pixels = builder.at(dm, self._points * self._output_stride)
+            dm = builder.at(v, self._form.points * self._input_stride)
+            pixels = builder.at(dm, self._form.points * self._output_stride)
 
             def chunk(chunk: Chunk) -> None:
                 self._input(builder, chunk, x, v)
@@ -104,14 +104,14 @@ class WinogradWeightGradient:
         module.kernel(name, len(self.pointers), body)
 
     def _input(self, builder: Builder, chunk: Chunk, x: Value, v: Value) -> None:
-        matrix, lanes = cook_toom(self.tile, self.kernel).input, self.lanes
+        lanes = self.lanes
         to = (v, self._input_stride, lambda c, t: [(c, chunk.total * lanes), (t, lanes)])
-        transform_input(builder, matrix, chunk, self.channels, (x, self.x), to)
+        transform_input(builder, self._form, chunk, self.channels, (x, self.x), to)
 
     def _product(self, module: Module, name: str, tiles: int) -> Value:
         depth = tiles * self.lanes
         product = Product(
-            self._points,
+            self._form.points,
             self.channels,
             depth,
             _vectors(self.filters, self.lanes),
@@ -153,47 +153,51 @@ class WinogradWeightGradient:
         self, builder: Builder, tile: tuple[Value, Value], here: Value, count: int, pixels: Value
     ) -> None:
         """pixels[image][pixel][filter]; what another tile owns is zero."""
-        m, lanes = self.tile, self.lanes
+        (rows, columns), lanes = self.tile, self.lanes
         kc, kh, kw = self.dy
 
         def pixel(i: Value, j: Value) -> None:
-            to = builder.at(pixels, [(i, m * lanes), (j, lanes)])
+            to = builder.at(pixels, [(i, columns * lanes), (j, lanes)])
 
-            def rows() -> None:
+            def turned() -> None:
                 at = builder.at(here, [(i, kh), (j, kw)])
-                rows = [builder.load(at, k * kc) for k in range(count)]
-                rows += [builder.zero] * (lanes - count)
-                for image, value in enumerate(builder.transpose(rows)):
-                    builder.store(value, to, image * m * m * lanes)
+                filters = [builder.load(at, k * kc) for k in range(count)]
+                filters += [builder.zero] * (lanes - count)
+                for image, value in enumerate(builder.transpose(filters)):
+                    builder.store(value, to, image * rows * columns * lanes)
 
             owned = self._tiles.owns(builder, tile, (i, j))
             if owned is None:
-                rows()
+                turned()
                 return
             with builder.ir.if_else(owned) as (mine, others):
                 with mine:
-                    rows()
+                    turned()
                 with others:
                     for image in range(lanes):
-                        builder.store(builder.zero, to, image * m * m * lanes)
+                        builder.store(builder.zero, to, image * rows * columns * lanes)
 
         def row(i: Value, _: list[Value]) -> None:
-            builder.loop(0, m, lambda j, _: pixel(i, j))
+            builder.loop(0, columns, lambda j, _: pixel(i, j))
 
-        builder.loop(0, m, row)
+        builder.loop(0, rows, row)
 
     def _images(self, builder: Builder, pixels: Value, to: Value, stride: int) -> None:
         """A dy A' of each image of a tile."""
-        m, n = self.tile, self.tile + self.kernel - 1
-        matrix = transposed(cook_toom(m, self.kernel).output)
+        rows, columns = self.tile
+        across = self._form.inputs[1]
+        matrices = transposed(self._form.output)
 
         def image(i: Value, _: list[Value]) -> None:
-            here = builder.at(pixels, [(i, m * m * self.lanes)])
+            here = builder.at(pixels, [(i, rows * columns * self.lanes)])
             there = builder.at(to, [(i, stride)])
-            d = [[builder.load(here, (p * m + q) * self.lanes) for q in range(m)] for p in range(m)]
-            for p, row in enumerate(transform(builder, matrix, d)):
+            d = [
+                [builder.load(here, (p * columns + q) * self.lanes) for q in range(columns)]
+                for p in range(rows)
+            ]
+            for p, row in enumerate(transform(builder, matrices, d)):
                 for q, value in enumerate(row):
-                    builder.store(value, there, (p * n + q) * self._output_stride)
+                    builder.store(value, there, (p * across + q) * self._output_stride)
 
         builder.loop(0, self.lanes, image)
 
@@ -208,7 +212,7 @@ class WinogradWeightUnpack:
         channels, filters: C and K.
         kernel: the length of a filter.
         lanes: how many numbers a vector has.
-        tile: the length of a tile of outputs, m of F(m x m, r x r).
+        tile: the rows and columns of a tile of outputs, m x m'.
         start, count: the range of channels; None is all that follow.
     """
 
@@ -216,13 +220,17 @@ class WinogradWeightUnpack:
     filters: int
     kernel: int
     lanes: int
-    tile: int = 2
+    tile: tuple[int, int] = (2, 2)
     start: int = 0
     count: int | None = None
 
     def __post_init__(self) -> None:
-        cook_toom(self.tile, self.kernel)
+        check_known(self._form)
         check_range(self._range, self.channels)
+
+    @property
+    def _form(self) -> Form:
+        return Form(self.tile, self.kernel)
 
     @property
     def _range(self) -> tuple[int, int]:
@@ -240,18 +248,21 @@ class WinogradWeightUnpack:
         module.kernel(name, 2, self._body)
 
     def _body(self, builder: Builder, sums: Value, dw: Value) -> None:
-        r, n = self.kernel, self.tile + self.kernel - 1
-        matrix = transposed(cook_toom(self.tile, r).filter)
+        r, (rows, columns) = self.kernel, self._form.inputs
+        matrices = transposed(self._form.filter)
         filters = _vectors(self.filters, self.lanes) * self.lanes
 
         def vector(c: Value, k: Value, count: int) -> None:
             here = builder.at(sums, [(c, filters), (k, 1)])
             there = builder.at(dw, [(k, self.channels * r * r), (c, r * r)])
             du = [
-                [builder.load(here, (i * n + j) * self.channels * filters) for j in range(n)]
-                for i in range(n)
+                [
+                    builder.load(here, (i * columns + j) * self.channels * filters)
+                    for j in range(columns)
+                ]
+                for i in range(rows)
             ]
-            taps = [tap for row in transform(builder, matrix, du) for tap in row]
+            taps = [tap for row in transform(builder, matrices, du) for tap in row]
             for lane in range(count):
                 for i, tap in enumerate(taps):
                     number = builder.ir.extract_element(tap, i32(lane))

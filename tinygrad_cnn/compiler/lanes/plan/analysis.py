@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Set
-from typing import Any
 
 from ..._program import Program
 from ..._symbols import Operation, Symbol, symbols_in
@@ -14,10 +13,12 @@ from .batch import (
     LINEAR,
     OVER_BATCH,
     REDUCED,
+    UNSTORED,
     VIEWS,
     Batch,
     is_elementwise,
     reduced_axes,
+    viewed,
 )
 
 # Blocks one by one, all blocks of a thread at once, and shared values by one thread.
@@ -41,7 +42,6 @@ class Analysis:
         ready: for each symbol the stage in which it is there.
         stored: the symbols that lie in memory; other ones are computed where they are needed.
         late: what replaces the arrays of inputs, and is computed when nobody reads these any more.
-        absorbed: results of layers that only the end of their own kernel needs.
         users: for each symbol the operations that have it as operand.
     """
 
@@ -51,7 +51,6 @@ class Analysis:
         self.stage: dict[Operation, int] = {}
         self.ready: dict[Symbol, int] = {}
         self.stored: set[Symbol] = set()
-        self.absorbed: set[Symbol] = set()
         self.users: dict[Symbol, list[Operation]] = defaultdict(list)
         self.outputs = set(symbols_in(tuple(program.outputs)))
         self.order = {operation: i for i, operation in enumerate(program.operations)}
@@ -95,7 +94,7 @@ class Analysis:
             ready = self.ready.get(operand, -1)
             if ready >= 0:
                 earliest = max(earliest, ready if self.stages[ready] == kind else ready + 1)
-        if operation.name in VIEWS or operation.name == "full":
+        if operation.name in UNSTORED:
             source = operation.args[0] if operation.args else None
             if isinstance(source, Symbol) and source in self.ready:
                 self.ready[result] = self.ready[source]
@@ -121,7 +120,7 @@ class Analysis:
     def _store_what_must(self) -> None:
         for operation in self.program.operations:
             result, users = operation.result, self.users[operation.result]
-            if operation.name in VIEWS or operation.name == "full":
+            if operation.name in UNSTORED:
                 continue
             needed = result in self.outputs or operation.name in REDUCED
             needed |= operation.name in LINEAR | OVER_BATCH
@@ -154,9 +153,6 @@ class Analysis:
                 if keep:
                     self.stored.add(result)
                     changed = True
-        for operation in self.program.operations:
-            if operation.name in HEAVY and operation.result not in self.stored:
-                self.absorbed.add(operation.result)
 
     def roots(self, symbol: Symbol) -> Iterator[Operation]:
         """The operations that are carried out and compute a symbol on the way."""
@@ -238,14 +234,9 @@ class Analysis:
 
     def _there(self, symbol: Symbol, stage: int, place: int) -> bool:
         """Whether a value is in memory when the operation at ``place`` runs."""
-        while symbol.operation is not None and symbol.operation.name in VIEWS:
-            source: Any = symbol.operation.args[0]
-            if not isinstance(source, Symbol):
-                return True
-            symbol = source
-        made = symbol.operation
-        if made is None:
+        shown = viewed(symbol)
+        if shown is None or shown.operation is None:
             return True
-        if self.ready[symbol] != stage:
-            return self.ready[symbol] < stage
-        return self.order[made] < place
+        if self.ready[shown] != stage:
+            return self.ready[shown] < stage
+        return self.order[shown.operation] < place

@@ -13,6 +13,7 @@ from ..._program import Program
 from ..._symbols import Operation, Symbol
 
 VIEWS = frozenset(("broadcast_to", "crop", "flip", "getitem", "reshape", "transpose"))
+UNSTORED = VIEWS | {"full"}  # nothing is computed for them: they are read where they are needed
 ALIASES = frozenset(("astype", "item"))
 REDUCED = frozenset(("max", "min", "prod", "sum", "sum_to"))
 BY_IMAGE = frozenset(("average_pool", "average_pool_gradient", "conv", "conv_input_gradient",
@@ -36,6 +37,16 @@ def reduced_axes(operation: Operation) -> tuple[int, ...]:
         stretched = (i + added for i, n in enumerate(shape) if n == 1 != x.shape[i + added])
         return (*range(added), *stretched)
     return tuple(operation.params["axis"])
+
+
+def viewed(symbol: Symbol) -> Symbol | None:
+    """What a view, or a view of one, shows; None where it shows a constant."""
+    while symbol.operation is not None and symbol.operation.name in UNSTORED:
+        source = symbol.operation.args[0] if symbol.operation.args else None
+        if not isinstance(source, Symbol):
+            return None
+        symbol = source
+    return symbol
 
 
 class Batch:
@@ -75,7 +86,7 @@ class Batch:
             ):
                 self.uniform.add(result)
             if name in HEAVY:
-                raise _no(operation, "none of its operands has the batch")
+                raise unsupported(operation, "none of its operands has the batch")
             return False
         if is_elementwise(operation):
             self._check_elementwise(operation, inside)
@@ -89,23 +100,24 @@ class Batch:
             if operation.args[0] not in self.symbols or (
                 weighted and operation.args[-1] in self.symbols
             ):
-                raise _no(operation, "its weights have the batch, or its images have not")
+                raise unsupported(operation, "its weights have the batch, or its images have not")
             return True
         if name in OVER_BATCH:
             if not (operation.args[0] in self.symbols and operation.args[1] in self.symbols):
-                raise _no(operation, "an operand has not the batch")
+                raise unsupported(operation, "an operand has not the batch")
             return False
-        raise _no(operation, "there is no kernel for it")
+        raise unsupported(operation, "there is no kernel for it")
 
     def _check_elementwise(self, operation: Operation, inside: list[Symbol]) -> None:
         shape = operation.result.shape
         if not shape or shape[0] != self.size or any(o.ndim != len(shape) for o in inside):
-            raise _no(operation, "the batch meets another axis")
+            raise unsupported(operation, "the batch meets another axis")
         for other in operation.args:
             if isinstance(other, Symbol) and (other in self.symbols or other in self.uniform):
                 continue
             if np.ndim(other) == len(shape) and np.shape(other)[0] != 1:
-                raise _no(operation, "an operand has a row for each image, but is no argument")
+                why = "an operand has a row for each image, but is no argument"
+                raise unsupported(operation, why)
 
     def _view(self, operation: Operation) -> bool:
         x, result, params = operation.args[0], operation.result, operation.params
@@ -114,7 +126,7 @@ class Batch:
             case "transpose":
                 kept = params["axes"][0] == 0
             case "getitem":
-                index = _plain_index(params["index"], x.ndim)
+                index = plain_index(params["index"], x.ndim)
                 kept = index is not None and bool(index) and index[0] == slice(None)
             case "crop":
                 kept = not any(params["widths"][0])
@@ -124,11 +136,11 @@ class Batch:
             case "broadcast_to":
                 kept = kept and x.ndim == result.ndim
         if not kept:
-            raise _no(operation, "it moves or splits the batch")
+            raise unsupported(operation, "it moves or splits the batch")
         return True
 
 
-def _plain_index(index: Any, ndim: int) -> tuple[Any, ...] | None:
+def plain_index(index: Any, ndim: int) -> tuple[Any, ...] | None:
     """A basic index with every axis named, or None."""
     parts = index if isinstance(index, tuple) else (index,)
     if any(not isinstance(p, (slice, int, type(None), type(Ellipsis))) for p in parts):
@@ -143,12 +155,7 @@ def _plain_index(index: Any, ndim: int) -> tuple[Any, ...] | None:
     return (*parts, *(slice(None),) * (ndim - named))
 
 
-plain_index = _plain_index
-
-
-def _no(operation: Operation, why: str) -> UnsupportedError:
+def unsupported(operation: Operation, why: str) -> UnsupportedError:
+    """The error for an operation that there are no kernels for."""
     where = f" at {operation.source}" if operation.source else ""
     return UnsupportedError(f"{operation.name} of shape {operation.result.shape}{where}: {why}")
-
-
-unsupported = _no

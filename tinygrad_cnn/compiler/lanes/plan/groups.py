@@ -13,7 +13,7 @@ from ..._symbols import Operation, Symbol
 from ..elementwise import OPERATIONS
 from ..expression import Expression, Place, Step
 from ..kernels._nest import Reduction
-from .batch import unsupported
+from .batch import is_elementwise, unsupported
 from .storage import Ref
 
 Find = Callable[[Any], Ref]
@@ -35,9 +35,9 @@ class Group:
     ) -> None:
         self.shape, self.batched, self.given = tuple(shape), batched, given
         self.reduced: tuple[int, ...] | None = None
-        self.made: dict[Symbol, Any] = {}  # computed here: the symbol's operation
+        self.made: set[Symbol] = set()  # computed and written here
         self._stored = stored
-        self._values: dict[Any, int] = {}
+        self._values: set[Any] = set()  # the keys of what has been loaded or computed
         self._loads: list[Ref] = []
         self._steps: list[tuple[str, tuple[Any, ...]]] = []
         self._stores: list[tuple[Any, Ref]] = []
@@ -56,7 +56,7 @@ class Group:
         if symbol.dtype.kind == "b":
             key = self._step(("number", symbol), "number", (key,))
         self._stores.append((key, ref))
-        self.made[symbol] = True
+        self.made.add(symbol)
 
     def copy(self, symbol: Symbol, ref: Ref, find: Find) -> None:
         """Read a symbol that lies in memory and write it elsewhere."""
@@ -82,25 +82,26 @@ class Group:
         if operand in self._values or operand is self.given:
             return operand
         operation = operand.operation
-        if not made and (operation is None or self._stored(operand) or not _computed(operation)):
+        computed = operation is not None and is_elementwise(operation)
+        if not made and (self._stored(operand) or not computed):
             return self._load(operand, find(operand))
         assert operation is not None
         operands = [self._value(arg, find) for arg in operation.args]
         if all(arg.dtype == np.float32 for arg in operation.operands()):  # as NumPy does
             operands = [float(np.float32(o)) if isinstance(o, float) else o for o in operands]
         self._compute(operation, operands)
-        self._values[operand] = len(self._values)
+        self._values.add(operand)
         return operand
 
     def _load(self, key: Any, ref: Ref) -> Any:
         if key not in self._values:
-            self._values[key] = len(self._values)
+            self._values.add(key)
             self._loads.append(ref)
             self._steps.append(("load", (key, len(self._loads) - 1)))
         if isinstance(key, Symbol) and key.dtype.kind == "b":
             mask = ("mask", key)
             if mask not in self._values:
-                self._values[mask] = len(self._values)
+                self._values.add(mask)
                 self._steps.append(("step", (mask, "not_equal", (key, 0.0))))
             return mask
         return key
@@ -113,9 +114,8 @@ class Group:
             source = operation.args[0].dtype.kind
             if result.dtype.kind not in "fb" and source == "f":
                 raise unsupported(operation, "floats become integers")
-            self._step(result, "add", (operands[0], 0.0)) if source == "b" else self._step(
-                result, "multiply", (operands[0], 1.0)
-            )
+            same = ("add", 0.0) if source == "b" else ("multiply", 1.0)
+            self._step(result, same[0], (operands[0], same[1]))
         elif name in ("isfinite", "isinf"):
             size = self._step((result, 0), "abs", (operands[0],))
             self._step(result, "less" if name == "isfinite" else "equal", (size, math.inf))
@@ -180,8 +180,7 @@ class Group:
         """The reductions; call ``expression`` before."""
         found = []
         for name, key, ref, over_batch in self._reductions:
-            strides = tuple(s for s in ref.strides)
-            place = Place(strides, 0, lanes=ref.lanes)
+            place = Place(ref.strides, lanes=ref.lanes)
             counted = images if over_batch else None
             found.append(Reduction(name, self._number[key], place, over_batch, counted))
         return tuple(found)
@@ -219,9 +218,3 @@ _BITWISE = {
     "logical_not": "logical_not",
     "logical_or": "logical_or",
 }
-
-
-def _computed(operation: Operation) -> bool:
-    from .batch import is_elementwise
-
-    return is_elementwise(operation)

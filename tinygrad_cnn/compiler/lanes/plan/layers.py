@@ -9,7 +9,7 @@ from ....typing import Shape
 from ..._symbols import Operation, Symbol
 from ..kernels.loops import add_arrays
 from ..kernels.winograd import FilterTransform
-from ..kernels.winograd_choice import worthwhile
+from ..kernels.winograd_choice import Tile, worthwhile
 from ..kernels.winograd_weight import WinogradWeightUnpack
 from . import tasks
 from .analysis import COMMON
@@ -30,7 +30,7 @@ def place(plan: Plan, operation: Operation) -> None:
         case "linear_weight_gradient":
             g, x = plan.find(operation.args[0]), plan.find(operation.args[1])
             _check_dense(operation, g, x)
-            part = sum_over_threads(plan, operation.result, _like(operation.result))
+            part = sum_over_threads(plan, operation.result)
             plan.zeroed.remove(part)  # it is written, not added to
             plan.written.append(part)
             plan.add(tasks.linear_weight_gradient(stage, g, x, part.ref))
@@ -38,10 +38,6 @@ def place(plan: Plan, operation: Operation) -> None:
             _linear(plan, operation, stage)
         case _:
             _by_image(plan, operation, stage)
-
-
-def _like(symbol: Symbol) -> Storage:
-    return Storage("thread", symbol.shape)
 
 
 def _by_image(plan: Plan, operation: Operation, stage: int) -> None:
@@ -93,7 +89,7 @@ def _switches(plan: Plan, operation: Operation, image: Shape) -> Ref | None:
 # -- convolution -----------------------------------------------------------------------------
 
 
-def _tile(plan: Plan, operation: Operation, role: str) -> int | None:
+def _tile(plan: Plan, operation: Operation, role: str) -> Tile | None:
     """The tile of Winograd's convolution where it pays, else None."""
     window, params = operation.params["window"], operation.params
     r = window.kernel[0]
@@ -106,8 +102,7 @@ def _tile(plan: Plan, operation: Operation, role: str) -> int | None:
     else:
         k, c, *_ = operation.args[2].shape
         size = operation.args[1 if role == "input" else 0].shape[2:]
-    accuracy = "fast" if plan.accuracy == "fast" else "default"
-    return worthwhile(c, k, size, r, accuracy, plan.lanes).get(role)
+    return worthwhile(c, k, size, r, plan.accuracy, plan.lanes).get(role)
 
 
 def _convolution(plan: Plan, operation: Operation, group: Group, stage: int) -> tasks.Task:
@@ -135,7 +130,7 @@ def _first_tap(operation: Operation) -> tuple[int, int]:
     return rows - 1 - top, columns - 1 - left
 
 
-def _filters(plan: Plan, w: Symbol, tile: int, turned: bool, stage: int) -> Ref | None:
+def _filters(plan: Plan, w: Symbol, tile: Tile, turned: bool, stage: int) -> Ref | None:
     """The transformed filters, made by all threads in an earlier stage, or None."""
     ref = plan.find(w)
     ready = max(plan.analysis.ready.get(w, 0), 0)
@@ -152,7 +147,7 @@ def _filters(plan: Plan, w: Symbol, tile: int, turned: bool, stage: int) -> Ref 
             return FilterTransform(c, k, r, tile, turned, start, count), [ref, storage.ref]
 
         plan.add(tasks.Task(
-            "filter_transform", ready, lambda b, i: None, lambda: [ref, storage.ref],
+            "filter_transform", ready, None, lambda: [ref, storage.ref],
             split=lambda t, threads: _share(part, rows, t, threads, rows * c * k >= tasks.SPLIT),
         ))  # fmt: skip
     return plan.filters[key]
@@ -172,32 +167,38 @@ def _weight_gradient(plan: Plan, operation: Operation, stage: int) -> None:
     x = bordered(plan, operation.args[1], params["padding"], stage)
     tile = _tile(plan, operation, "weight")
     if tile is None:
-        part = sum_over_threads(plan, result, _like(result))
+        part = sum_over_threads(plan, result)
         plan.add(tasks.weight_gradient(stage, g, x, part.ref, params))
         return
     task, kernel = tasks.winograd_weight(stage, g, x, result.shape, params, tile, plan.lanes)
     k, c, r, _ = result.shape
     part = Storage("thread", (kernel.sums,))
     total = Storage("common", (kernel.sums,))
-    sum_over_threads(plan, result, part, total)
+    _sum_over_threads(plan, part, total.ref, plan.analysis.ready[result])
     out = plan.storage(result).ref
 
     def unpack(start: int, count: int) -> Any:
         return WinogradWeightUnpack(c, k, r, plan.lanes, tile, start, count), [total.ref, out]
 
     plan.add(tasks.Task(
-        "winograd_unpack", plan.analysis.ready[result], lambda b, i: None, lambda: [total.ref, out],
+        "winograd_unpack", plan.analysis.ready[result], None, lambda: [total.ref, out],
         split=lambda t, threads: _share(unpack, c, t, threads, kernel.sums >= tasks.SPLIT),
     ), result)  # fmt: skip
     plan.add(task(part.ref))
 
 
-def sum_over_threads(
-    plan: Plan, result: Symbol, part: Storage, total: Storage | None = None
-) -> Storage:
+def sum_over_threads(plan: Plan, result: Symbol) -> Storage:
     """Where each thread adds up its part of a shared result, which are added in the end."""
+    part = Storage("thread", result.shape)
+    _sum_over_threads(plan, part, plan.storage(result).ref, plan.analysis.ready[result], result)
+    return part
+
+
+def _sum_over_threads(
+    plan: Plan, part: Storage, out: Ref, stage: int, makes: Symbol | None = None
+) -> None:
+    """Clear each thread's part in the beginning, and add them up in this stage."""
     plan.zeroed.append(part)
-    out = (total or plan.storage(result)).ref
     count, threads = math.prod(part.shape), plan.threads
 
     def share(start: int, length: int) -> Any:
@@ -205,11 +206,9 @@ def sum_over_threads(
         return add_arrays(length, threads), list(moved)
 
     plan.add(tasks.Task(
-        "sum_of_threads", plan.analysis.ready[result], lambda b, i: None,
-        lambda: [part.ref, out],
+        "sum_of_threads", stage, None, lambda: [part.ref, out],
         split=lambda t, threads: _share_numbers(share, count, t, threads),
-    ), result if total is None else None)  # fmt: skip
-    return part
+    ), makes)  # fmt: skip
 
 
 def _share_numbers(share: Any, count: int, thread: int, threads: int) -> Any:

@@ -17,25 +17,35 @@ from .analysis import COMMON, Analysis
 from .batch import (
     HEAVY,
     REDUCED,
-    VIEWS,
+    UNSTORED,
     Batch,
     is_elementwise,
-    plain_index,
     reduced_axes,
     unsupported,
+    viewed,
 )
 from .groups import Group
 from .storage import Ref, Storage
+from .views import view
 
 
 class Plan:
     """The tasks of a program, in order within each stage.
 
     Attributes:
-        tasks: all of them, by stage.
-        inputs: for each input of the program where its array is packed to, or its slot.
-        outputs: for each output of the program the slot where it is written.
-        constants: arrays that belong to the program.
+        stages: the tasks of each stage of the analysis.
+        inputs: the number of each of the program's inputs.
+        packed: inputs with the batch, and where their images are copied to as lanes.
+        slots: what the arrays are that are given in each run: ("in", number of the input) or
+            ("out", number of the output).
+        unpacked: outputs with the batch: the number of each, and where its lanes are.
+        aliases: for the numbers of outputs those of the inputs whose arrays they may replace.
+        constants: arrays that belong to the program, and where they lie.
+        zeroed, written: what each thread has for itself: added to from zero, or written.
+        copies: values that were copied into zeros, by the symbol and its border.
+        switches: where the winners of a max-pool are noted, by its operand and windows.
+        filters: transformed filters for Winograd's algorithm.
+        position: of what is computed the stage, and the place of its task in it.
     """
 
     def __init__(
@@ -45,7 +55,7 @@ class Plan:
         lanes: int,
         itemsize: int,
         threads: int,
-        accuracy: str = "exact",
+        accuracy: str = "default",
         aliases: Mapping[int, int] | None = None,
     ) -> None:
         self.program, self.lanes, self.itemsize = program, lanes, itemsize
@@ -57,17 +67,16 @@ class Plan:
         self.analysis = Analysis(program, self.batch, late)
         self.stages: list[list[tasks.Task]] = [[] for _ in self.analysis.stages]
         self.packed: dict[Symbol, Storage] = {}
-        self.slots: list[Any] = []  # of each slot the input's number, or the output's
-        self.outputs: list[Any] = []
+        self.slots: list[tuple[str, int]] = []
         self.constants: list[tuple[Storage, Any]] = []
-        self.zeroed: list[Storage] = []  # per thread, cleared at the beginning of each run
-        self.written: list[Storage] = []  # per thread, written in each run
+        self.zeroed: list[Storage] = []
+        self.written: list[Storage] = []
         self._storage: dict[Any, Storage] = {}
         self.copies: dict[tuple[Symbol, Any], Ref] = {}
         self.switches: dict[Any, Storage] = {}
         self.filters: dict[Any, Ref] = {}
         self.position: dict[Symbol, tuple[int, int]] = {}
-        self._inputs = {symbol: i for i, symbol in enumerate(program.inputs)}
+        self.inputs = {symbol: i for i, symbol in enumerate(program.inputs)}
         self._borders = layers.borders(self)
         self._output_slots()
         for operation in program.operations:
@@ -100,23 +109,24 @@ class Plan:
         if found is not None:
             return found
         batched = symbol in self.batch.symbols
-        if symbol in self._inputs and not batched:
-            found = Storage("slot", symbol.shape, 1, slot=self._slot(("in", self._inputs[symbol])))
+        if symbol in self.inputs and not batched:
+            found = Storage("slot", symbol.shape, slot=self.slot("in", self.inputs[symbol]))
         elif batched:
             border = self._borders.get(symbol, ())
             found = Storage("block", self.dims(symbol), self.lanes, border)
             found.apart = len(found.shape) == 3 and layers.may_have_gaps(self, symbol)
-            if symbol in self._inputs:
+            if symbol in self.inputs:
                 self.packed[symbol] = found
         else:
             found = Storage("common", symbol.shape)
         self._storage[symbol] = found
         return found
 
-    def _slot(self, what: Any) -> int:
-        if what not in self.slots:
-            self.slots.append(what)
-        return self.slots.index(what)
+    def slot(self, kind: str, number: int) -> int:
+        """The slot of an input ("in") or an output ("out") of the program."""
+        if (kind, number) not in self.slots:
+            self.slots.append((kind, number))
+        return self.slots.index((kind, number))
 
     def find(self, operand: Any) -> Ref:
         """Where an operand lies: a symbol that is stored, a view of one, or a constant."""
@@ -125,7 +135,7 @@ class Plan:
         operation = operand.operation
         if operand in self._storage or operation is None or operand in self.analysis.stored:
             return self.storage(operand).ref
-        if operation.name in VIEWS or operation.name == "full":
+        if operation.name in UNSTORED:
             return self._view(operation)
         raise unsupported(operation, "its result is needed in memory, and is not there")
 
@@ -150,27 +160,7 @@ class Plan:
         shared = not (isinstance(x, Symbol) and x in self.batch.symbols)
         if batched and shared and len(source.shape) == result.ndim:  # its first axis has one row
             source = source._replace(shape=source.shape[1:], strides=source.strides[1:])
-        match operation.name:
-            case "reshape":
-                found = source.reshaped(shape)
-            case "transpose":
-                found = source.transposed([a - cut for a in operation.params["axes"][cut:]])
-            case "broadcast_to":
-                found = source.broadcast(shape)
-            case "getitem":
-                index = plain_index(operation.params["index"], x.ndim)
-                found = None if index is None else source.indexed(index[cut:])
-            case "crop":
-                widths = operation.params["widths"][cut:]
-                parts = zip(source.shape, widths, strict=True)
-                found = source.indexed([slice(a, n - b) for n, (a, b) in parts])
-            case _:
-                axis = operation.params["axis"]
-                axes = axis if isinstance(axis, tuple) else (axis,)
-                flipped = [
-                    slice(None, None, -1 if i + cut in axes else 1) for i in range(len(shape))
-                ]
-                found = source.indexed(flipped)
+        found = view(operation, source, shape, cut)
         if found is None:
             raise unsupported(operation, "it is no view of what lies in memory")
         return found
@@ -189,7 +179,7 @@ class Plan:
 
     def _place(self, operation: Operation) -> None:
         name, result = operation.name, operation.result
-        if name in VIEWS or name == "full":
+        if name in UNSTORED:
             return
         if name in HEAVY:
             layers.place(self, operation)
@@ -237,16 +227,13 @@ class Plan:
         return None
 
     def _known(self, leaf: Symbol, group: Group, stage: int, index: int) -> bool:
+        """Whether a value is there when the group of a task runs."""
         if leaf is group.given or leaf in group.made:
             return True
-        while leaf.operation is not None and leaf.operation.name in VIEWS:
-            source = leaf.operation.args[0]
-            if not isinstance(source, Symbol):
-                return True
-            leaf = source
-        if leaf.operation is None or leaf.operation.name == "full":
+        shown = viewed(leaf)
+        if shown is None or shown.operation is None:
             return True
-        return self.position.get(leaf, (math.inf, 0)) < (stage, index)
+        return self.position.get(shown, (math.inf, 0)) < (stage, index)
 
     def _reduction(self, operation: Operation) -> None:
         x, result = operation.args[0], operation.result
@@ -260,7 +247,7 @@ class Plan:
         if batched and 0 in axes:
             if operation.name not in ("sum", "sum_to"):
                 raise unsupported(operation, "over the batch there are sums alone")
-            to = layers.sum_over_threads(self, result, Storage("thread", result.shape)).ref
+            to = layers.sum_over_threads(self, result).ref
         kept = [i for i in range(x.ndim) if i not in axes and not (batched and i == 0)]
         shape = tuple(x.shape[i] for i in kept)
         packed = to.reshaped(shape)
@@ -273,21 +260,18 @@ class Plan:
     def _output_slots(self) -> None:
         """Shared results are written where they are asked for."""
         for number, output in enumerate(self.program.outputs):
-            if not isinstance(output, Symbol):
-                self.outputs.append(output)
+            made = output.operation if isinstance(output, Symbol) else None
+            if made is None or made.name in UNSTORED:
                 continue
-            self.outputs.append(output)
-            made = output.operation
-            plain = made is not None and made.name not in VIEWS and made.name != "full"
-            if plain and output not in self.batch.symbols and output not in self._storage:
-                slot = self._slot(("out", number))
-                self._storage[output] = Storage("slot", output.shape, 1, slot=slot)
+            if output not in self.batch.symbols and output not in self._storage:
+                slot = self.slot("out", number)
+                self._storage[output] = Storage("slot", output.shape, slot=slot)
 
     def _write_view_outputs(self) -> None:
         """Results that are views, or inputs, or asked for twice are copied in the end."""
         last = max(i for i, kind in enumerate(self.analysis.stages) if kind == COMMON)
         self.unpacked: list[tuple[int, Ref]] = []
-        for number, output in enumerate(self.outputs):
+        for number, output in enumerate(self.program.outputs):
             if not isinstance(output, Symbol):
                 continue
             if output in self.batch.symbols:
@@ -297,7 +281,7 @@ class Plan:
             own = storage is not None and storage.kind == "slot"
             if own and self.slots[storage.slot] == ("out", number):  # type: ignore[union-attr]
                 continue
-            to = Storage("slot", output.shape, 1, slot=self._slot(("out", number)))
+            to = Storage("slot", output.shape, slot=self.slot("out", number))
             group = Group(output.shape, False, None, self.is_stored)
             group.copy(output, to.ref, self.find)
             stage = max(last, self.analysis.ready.get(output, 0))

@@ -1,81 +1,49 @@
-"""Runs a plan: tables of native calls, one for each thread."""
+"""Runs a plan for batches: the calls for each block of images."""
 
 from __future__ import annotations
 
-import sys
-import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from ....typing import Array
 from ..._symbols import Symbol
+from ..exchange import address
 from ..expression import Place
 from ..kernels.pack import Fill, Pack, Unpack, ZeroBorder
-from ..library import build
-from ..runtime import Slot, Table, Team, aligned, synchronise
+from ..runtime import Slot, aligned
 from . import tasks
 from .analysis import BLOCKS, COMMON
 from .memory import Memory
+from .native import Call, NativeRunner
 from .planner import Plan
 from .storage import Ref, Storage
 
-_team = Team()
-# Of a result that nobody else holds: the list of those that were made, the variable, and the
-# argument of getrefcount.
-_HOLDERS = 3
-_MOST_KEPT = 2  # arrays for one result: a caller may hold the last one while the next is made
 
-
-def address(array: Any) -> int:
-    """Where the first number of an array is; four times as fast as ``array.ctypes.data``."""
-    return int(array.__array_interface__["data"][0])
-
-
-class _Call(NamedTuple):
-    kernel: Any
-    pointers: list[Any]
-
-
-class LaneRunner:
-    """A program's native step.
+class LaneRunner(NativeRunner):
+    """A program's native step, whose lanes are images.
 
     Attributes:
-        keeps_apart: results never share memory with each other or with inputs.
         plan: what it does.
-        library: the native functions.
     """
 
-    keeps_apart = True
-
     def __init__(self, plan: Plan) -> None:
+        super().__init__(plan, plan.threads)
         self.plan = plan
-        self.real = np.dtype(f"f{plan.itemsize}")
+        real = np.dtype(f"f{plan.itemsize}")
         total = -(-plan.batch.size // plan.lanes)
         base, extra = divmod(total, plan.threads)
         counts = [base + (t < extra) for t in range(plan.threads)]
         self.first = [sum(counts[:t]) for t in range(plan.threads)]
         self.counts, self.total = counts, total
         self.memory = Memory(plan, max(counts))
-        self.arenas = [aligned((max(1, self.memory.thread),), self.real) for _ in counts]
-        self.common = aligned((max(1, self.memory.common),), self.real)
+        self.arenas = [aligned((max(1, self.memory.thread),), real) for _ in counts]
+        self.common = aligned((max(1, self.memory.common),), real)
         for storage, value in plan.constants:
             view = self.common[storage.offset : storage.offset + storage.size]
             view[:] = value.ravel()
         self._bases = [address(arena) for arena in self.arenas]
-        self._tables: dict[Any, list[Table]] = {}
-        self._runs: dict[Any, Callable[[], None]] = {}
-        self._kept: dict[int, list[Any]] = {}
-        self._lock = threading.Lock()
-        self._known: list[int] = []  # the ids of arrays, and where these are
-        self._addresses: Array = np.zeros(0, np.uintp)
-        self._held: Any = None
-        self._results = [(n, o) for n, o in enumerate(plan.outputs) if isinstance(o, Symbol)]
-        self._inputs = [
-            (number, symbol in plan.packed) for number, symbol in enumerate(plan.program.inputs)
-        ]
 
     # -- calls -------------------------------------------------------------------------------
 
@@ -90,14 +58,14 @@ class LaneRunner:
             own += block * storage.size
         return self._bases[thread] + own * size
 
-    def _calls(self, thread: int, strides: dict[Symbol, Any]) -> list[Any]:
+    def calls(self, thread: int, strides: Mapping[Symbol, Any]) -> list[Call | None]:
         """What a thread does, None standing for a barrier."""
         plan = self.plan
-        calls: list[Any] = []
+        calls: list[Call | None] = []
         start, count = self.memory.zeroed
         if count:
             clear = Fill((count // plan.lanes,), Place((plan.lanes,)))
-            calls.append(_Call(clear, [self._bases[thread] + start * plan.itemsize]))
+            calls.append(Call(clear, [self._bases[thread] + start * plan.itemsize]))
         for stage, kind in enumerate(plan.analysis.stages):
             work = plan.stages[stage]
             packs = plan.packed if stage == 1 else {}
@@ -110,10 +78,10 @@ class LaneRunner:
                     for symbol, storage in packs.items():
                         calls += self._pack(symbol, storage, thread, block, strides[symbol])
                     for task in work:
-                        calls += self._block(task, thread, block)
+                        calls += self._task(task, thread, block, 1)
             else:
                 for task in work:
-                    calls += self._whole(task, thread)
+                    calls += self._task(task, thread, 0, self.counts[thread])
         for number, ref in plan.unpacked:
             for block in range(self.counts[thread]):
                 calls.append(self._unpack(number, ref, thread, block))
@@ -128,50 +96,34 @@ class LaneRunner:
         images = self._images(thread, block)
         return None if images == self.plan.lanes else images
 
-    def _borders(self, task: tasks.Task, thread: int, block: int) -> list[Any]:
-        """Zeros around what a task writes, where the memory had another use."""
+    def _borders(self, written: Sequence[Ref], thread: int, block: int) -> list[Any]:
+        """Zeros around what is written, where the memory had another use."""
         calls = []
-        if task.group is None:
-            return []
-        for ref in task.group.written:
-            storage = ref.storage
-            if storage in self.memory.dirty:
-                (top, bottom), (left, right) = storage.border
-                padded = storage.padded
-                step = self.plan.lanes
-                strides = (storage.ref.strides[0], padded[2] * step, step)
-                kernel = ZeroBorder(padded, strides, (top, bottom, left, right))  # type: ignore[arg-type]
-                whole = Ref(storage, padded, strides)
-                calls.append(_Call(kernel, [self._pointer(whole, thread, block)]))
+        for storage in (ref.storage for ref in written if ref.storage in self.memory.dirty):
+            (top, bottom), (left, right) = storage.border
+            whole = Ref(storage, storage.padded, storage.ref.strides)
+            kernel = ZeroBorder(whole.shape, whole.strides, (top, bottom, left, right))  # type: ignore[arg-type]
+            calls.append(Call(kernel, [self._pointer(whole, thread, block)]))
         return calls
 
-    def _block(self, task: tasks.Task, thread: int, block: int) -> list[Any]:
-        images = self._ragged(thread, block)
-        calls = self._borders(task, thread, block)
+    def _task(self, task: tasks.Task, thread: int, first: int, blocks: int) -> list[Any]:
+        """A task's kernel for so many blocks, and what must be zero before."""
+        assert task.make is not None
+        written = task.group.written if task.group is not None else []
+        calls = [
+            call for block in range(first, first + blocks)
+            for call in self._borders(written, thread, block)
+        ]  # fmt: skip
+        last = first + blocks - 1
+        images = self._ragged(thread, last)
         if task.masked is not None and images is not None:
             clear = tasks.mask(task.masked, images)
-            calls.append(_Call(clear, [self._pointer(task.masked, thread, block)]))
+            calls.append(Call(clear, [self._pointer(task.masked, thread, last)]))
         pointers = [
-            self._room(thread) if ref is None else self._pointer(ref, thread, block)
+            self._room(thread) if ref is None else self._pointer(ref, thread, first)
             for ref in task.pointers()
         ]
-        calls.append(_Call(task.make(1, images), pointers))
-        return calls
-
-    def _whole(self, task: tasks.Task, thread: int) -> list[Any]:
-        calls: list[Any] = []
-        blocks = self.counts[thread]
-        images = self._ragged(thread, blocks - 1)
-        if task.masked is not None and images is not None:
-            clear = tasks.mask(task.masked, images)
-            calls.append(_Call(clear, [self._pointer(task.masked, thread, blocks - 1)]))
-        kernel = task.make(blocks, images)
-        pointers = [
-            self._room(thread) if ref is None else self._pointer(ref, thread, 0)
-            for ref in task.pointers()
-        ]
-        calls.append(_Call(kernel, pointers))
-        return calls
+        return [*calls, Call(task.make(blocks, images), pointers)]
 
     def _room(self, thread: int) -> int:
         """A thread's memory for what kernels need while they run."""
@@ -196,9 +148,10 @@ class LaneRunner:
             if split is not None:
                 part = split(thread, self.plan.threads)
                 if part is not None:
-                    calls.append(_Call(part[0], self._shared(part[1])))
+                    calls.append(Call(part[0], self._shared(part[1])))
             elif thread == 0:
-                calls.append(_Call(task.make(1, None), self._shared(task.pointers())))
+                assert task.make is not None
+                calls.append(Call(task.make(1, None), self._shared(task.pointers())))
         return calls
 
     def _shared(self, refs: Sequence[Ref | None]) -> list[Any]:
@@ -214,53 +167,23 @@ class LaneRunner:
     def _pack(
         self, symbol: Symbol, storage: Storage, thread: int, block: int, strides: Any
     ) -> list[Any]:
-        number = self.plan._inputs[symbol]
         index = self.first[thread] + block
         images = self._images(thread, block)
         ref = storage.ref
-        kernel = Pack(storage.shape, strides, Place(ref.strides, 0), images)
-        slot = self.plan._slot(("in", number))
+        kernel = Pack(storage.shape, strides, Place(ref.strides), images)
+        slot = self.plan.slot("in", self.plan.inputs[symbol])
         offset = index * self.plan.lanes * strides[0] * self.plan.itemsize
-        calls = []
-        if storage in self.memory.dirty:
-            fake = tasks.Task("pack", 1, lambda b, i: None, lambda: [ref])
-            fake.group = _Written([ref])  # type: ignore[assignment]
-            calls = self._borders(fake, thread, block)
-        return [*calls, _Call(kernel, [Slot(slot, offset), self._pointer(ref, thread, block)])]
+        pointers = [Slot(slot, offset), self._pointer(ref, thread, block)]
+        return [*self._borders([ref], thread, block), Call(kernel, pointers)]
 
-    def _unpack(self, number: int, ref: Ref, thread: int, block: int) -> _Call:
-        strides, step = [], 1
-        for n in reversed(ref.shape):
-            strides.append(step)
-            step *= n
+    def _unpack(self, number: int, ref: Ref, thread: int, block: int) -> Call:
         images = self._images(thread, block)
-        array = (step, *reversed(strides))
-        kernel = Unpack(ref.shape, array, Place(ref.strides, 0), images)
-        slot = self.plan._slot(("out", number))
-        offset = (self.first[thread] + block) * self.plan.lanes * step * self.plan.itemsize
-        return _Call(kernel, [Slot(slot, offset), self._pointer(ref, thread, block)])
-
-    # -- running -----------------------------------------------------------------------------
-
-    def tables(self, strides: dict[Symbol, Any]) -> list[Table]:
-        """The native calls for inputs that lie so in memory."""
-        lists = [self._calls(thread, strides) for thread in range(self.plan.threads)]
-        kernels = [call.kernel for calls in lists for call in calls if call is not None]
-        self.library = build(kernels, self.plan.itemsize)
-        tables = [Table() for _ in lists]
-        places = [iter(calls) for calls in lists]
-        done = [False] * len(lists)
-        while not all(done):  # from barrier to barrier
-            for t, calls in enumerate(places):
-                for call in calls:
-                    if call is None:
-                        break
-                    tables[t].append(self.library.address(call.kernel), call.pointers)
-                else:
-                    done[t] = True
-            if not all(done) and len(tables) > 1:
-                synchronise(tables)
-        return tables
+        strides = Storage("slot", (images, *ref.shape)).ref.strides
+        kernel = Unpack(ref.shape, strides, Place(ref.strides), images)
+        slot = self.plan.slot("out", number)
+        index = self.first[thread] + block
+        offset = index * self.plan.lanes * strides[0] * self.plan.itemsize
+        return Call(kernel, [Slot(slot, offset), self._pointer(ref, thread, block)])
 
     def describe(self) -> list[str]:
         """What a person may want to know of the plan."""
@@ -273,78 +196,3 @@ class LaneRunner:
             f" {plan.threads} threads, {megabytes:.1f} MiB for each",
             f"{sum(counts.values())} kernels a block: {kinds}",
         ]
-
-    def __call__(self, arrays: Sequence[Any]) -> list[Any]:
-        with self._lock:  # the memory is this plan's own
-            return self._step(arrays)
-
-    def _step(self, arrays: Sequence[Any]) -> list[Any]:
-        plan = self.plan
-        given = [
-            self._converted(array, packed)
-            for array, (_, packed) in zip(arrays, self._inputs, strict=True)
-        ]
-        strides = {symbol: given[plan._inputs[symbol]].strides for symbol in plan.packed}
-        key = tuple(strides.values())
-        if key not in self._tables:
-            counted = {s: tuple(n // plan.itemsize for n in v) for s, v in strides.items()}
-            self._tables[key] = self.tables(counted)
-        tables = self._tables[key]
-        made = {number: self._result_array(number, output) for number, output in self._results}
-        for number, source in plan.aliases.items():
-            if given[source] is arrays[source]:  # the new values replace the old ones
-                made[number] = given[source]
-        addresses = self._addressed(given, made)
-        for table in tables:
-            table.patch(addresses)
-        if key not in self._runs:
-            self._runs[key] = _team.prepare(tables)
-        self._runs[key]()
-        outputs = list(plan.outputs)
-        for number, output in self._results:
-            outputs[number] = self._result(made[number], output)
-        return outputs
-
-    def _converted(self, array: Any, packed: bool) -> Any:
-        """An input as the kernels take it."""
-        if type(array) is not np.ndarray:
-            array = np.asarray(array)
-        if array.dtype != self.real or not (packed or array.flags.c_contiguous):
-            return np.ascontiguousarray(array, self.real).reshape(array.shape)
-        return array
-
-    def _addressed(self, given: list[Any], made: dict[int, Any]) -> Array:
-        """Where arrays are; most of them are where they were in the run before."""
-        new = len(self.plan.slots) - len(self._known)
-        if new:
-            self._known += [0] * new
-            self._addresses = np.append(self._addresses, np.zeros(new, np.uintp))
-        for i, (what, number) in enumerate(self.plan.slots):
-            array = given[number] if what == "in" else made[number]
-            if self._known[i] != id(array):
-                self._addresses[i], self._known[i] = address(array), id(array)
-        self._held = given  # ids stay theirs as long as the arrays live
-        return self._addresses
-
-    def _result_array(self, number: int, output: Symbol) -> Any:
-        """An array for a result: one that was handed out before and that nobody holds any more."""
-        kept = self._kept.setdefault(number, [])
-        for array in kept:
-            if sys.getrefcount(array) <= _HOLDERS:
-                return array
-        if len(kept) == _MOST_KEPT:
-            kept.clear()  # they are the callers' now
-        kept.append(np.empty(output.shape, self.real))
-        self._known = [0] * len(self._known)  # the id of an array that went may be another's now
-        return kept[-1]
-
-    def _result(self, array: Any, output: Symbol) -> Any:
-        found = array if array.dtype == output.dtype else array.astype(output.dtype)
-        return found[()] if not found.shape else found
-
-
-class _Written:
-    """What is written, where no group says it."""
-
-    def __init__(self, written: list[Ref]) -> None:
-        self.written = written

@@ -17,6 +17,7 @@ from ..kernels.pack import Mask
 from ..kernels.pool import AveragePool, AveragePoolGradient, MaxPool, MaxPoolGradient
 from ..kernels.windows import Windows
 from ..kernels.winograd import WinogradConvolution
+from ..kernels.winograd_choice import Tile
 from ..kernels.winograd_weight import WinogradWeightGradient
 from .groups import Group
 from .storage import Ref, Storage
@@ -34,7 +35,7 @@ class Task:
         what: the operation's name.
         stage: in which stage it runs.
         make: the kernel, for so many blocks at once (of THREAD tasks), and so many images in the
-            last block (None: all lanes have one).
+            last block (None: all lanes have one); None for a task that ``split`` makes.
         pointers: what the kernel's pointers point to.
         group: the elementwise part, which may grow while the plan is made.
         masked: a gradient whose lanes without an image must be cleared before.
@@ -45,7 +46,7 @@ class Task:
 
     what: str
     stage: int
-    make: Make
+    make: Make | None
     pointers: Callable[[], Sequence[Ref | None]]
     group: Group | None = None
     masked: Ref | None = None
@@ -129,7 +130,7 @@ def convolution(group: Group, stage: int, x: Ref, w: Ref, params: dict[str, Any]
     rows = (top, x.shape[1]) if top else None
 
     def make(blocks: int, images: int | None) -> Convolution:
-        return Convolution(filters, size, _three(x.strides), group.expression(), False, rows)
+        return Convolution(filters, size, _three(x.strides), group.expression(), rows)
 
     return Task("conv", stage, make, lambda: [start, w, *group.pointers], group)
 
@@ -180,7 +181,7 @@ def before(params: dict[str, Any]) -> tuple[int, int]:
 
 def winograd(
     group: Group, stage: int, x: Ref, corner: tuple[int, int], filters: Ref, weight: Any,
-    tile: int, lanes: int, turned: bool,
+    tile: Tile, lanes: int, turned: bool,
 ) -> Task:  # fmt: skip
     """A convolution, or turned the gradient of its input, by Winograd's algorithm."""
     k, c, r, _ = weight
@@ -196,7 +197,6 @@ def winograd(
             _three(x.strides),
             group.expression(),
             lanes,
-            False,
             tile,
         )
 
@@ -207,7 +207,7 @@ def winograd(
 
 
 def winograd_weight(
-    stage: int, g: Ref, x: Ref, weight: Any, params: dict[str, Any], tile: int, lanes: int
+    stage: int, g: Ref, x: Ref, weight: Any, params: dict[str, Any], tile: Tile, lanes: int
 ) -> tuple[Callable[[Ref], Task], WinogradWeightGradient]:
     """The gradient by the weights by Winograd's algorithm, before it is unpacked."""
     k, c, r, _ = weight
@@ -229,14 +229,8 @@ def pool(
     name: str, group: Group, stage: int, source: Ref, switches: Ref | None, image: Any, params: Any
 ) -> Task:
     """A pool or its gradient; ``image`` is the shape (C, H, W) of what is pooled."""
-    placed = params["placed"]
-    axes = zip(image[1:], placed.window.kernel, placed.window.stride, placed.window.dilation,
-               placed.padding, strict=True)  # fmt: skip
-    rows, columns = (
-        Windows(n, (n + a + b - (f - 1) * d - 1) // s + 1, f, s, d, a)
-        for n, f, s, d, (a, b) in axes
-    )
-    place = Place(source.strides, 0)
+    rows, columns = _windows(image, params)
+    place = Place(source.strides)
 
     def make(blocks: int, images: int | None) -> Any:
         common = (image[0], rows, columns, place, group.expression())
@@ -255,13 +249,21 @@ def pool(
 
 def switch_numbers(image: Any, params: Any, lanes: int, itemsize: int) -> int:
     """How many numbers the switches of a pool take for a block."""
+    rows, columns = _windows(image, params)
+    kernel = MaxPool(image[0], rows, columns, Place(()), Expression(1))
+    return kernel.switch_numbers(lanes, itemsize)
+
+
+def _windows(image: Any, params: Any) -> tuple[Windows, Windows]:
+    """The windows of a pool along the two axes of a plane."""
     placed = params["placed"]
-    size = tuple(n + a + b for n, (a, b) in zip(placed.size, placed.padding, strict=True))
-    count: int = image[0]
-    for n in placed.window.output_size(size):
-        count *= n
-    width: int = 1 if placed.window.places <= 256 else 2 if placed.window.places <= 65536 else 4
-    return -(-count * lanes * width // itemsize)
+    axes = zip(image[1:], placed.window.kernel, placed.window.stride, placed.window.dilation,
+               placed.padding, strict=True)  # fmt: skip
+    rows, columns = (
+        Windows(n, (n + a + b - (f - 1) * d - 1) // s + 1, f, s, d, a)
+        for n, f, s, d, (a, b) in axes
+    )
+    return rows, columns
 
 
 def linear(stage: int, x: Ref, w: Ref, out: Ref, *, across: bool) -> Task:
@@ -272,9 +274,7 @@ def linear(stage: int, x: Ref, w: Ref, out: Ref, *, across: bool) -> Task:
     def make(blocks: int, images: int | None) -> Linear:
         stored = Place((out.storage.size, lanes))
         epilogue = Expression(1, (), (), ((0, stored),))
-        return Linear(
-            out.shape[0], x.shape[0], blocks, lanes, x.storage.size, strides, epilogue, bias=False
-        )
+        return Linear(out.shape[0], x.shape[0], blocks, lanes, x.storage.size, strides, epilogue)
 
     return Task(
         "linear", stage, make, lambda: [x, w, None, out],
@@ -288,7 +288,7 @@ def linear_weight_gradient(stage: int, g: Ref, x: Ref, out: Ref) -> Task:
 
     def make(blocks: int, images: int | None) -> LinearWeightGradient:
         return LinearWeightGradient(
-            g.shape[0], x.shape[0], blocks, lanes, x.storage.size, g.storage.size, bias=False
+            g.shape[0], x.shape[0], blocks, lanes, x.storage.size, g.storage.size
         )
 
     return Task(
@@ -299,4 +299,4 @@ def linear_weight_gradient(stage: int, g: Ref, x: Ref, out: Ref) -> Task:
 
 def mask(ref: Ref, images: int) -> Mask:
     """Clears the lanes of a value that have no image."""
-    return Mask(ref.shape, Place(ref.strides, 0), images)
+    return Mask(ref.shape, Place(ref.strides), images)

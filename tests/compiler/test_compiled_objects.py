@@ -1,4 +1,4 @@
-"""Compiled functions as objects: threads, memory, copies, errors, ``fit``, checks and texts."""
+"""Compiled functions as objects: modules, threads, memory, copies, errors, checks and texts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import tinygrad_cnn as tc
-from tests.compiled_scenarios import Net, tensor, values
+from tests.compiled_scenarios import EXECUTORS, Net, convnet, tensor, training_step, values
 from tinygrad_cnn import functional as F
 from tinygrad_cnn import nn, optim
 from tinygrad_cnn.compiler import CompileWarning, _executors, explain
@@ -22,21 +22,8 @@ from tinygrad_cnn.errors import ArgumentError, GraphError
 LABELS = np.arange(8) % 3
 
 
-def convnet() -> nn.Sequential:
-    tc.manual_seed(0)
-    return nn.Sequential(
-        nn.Conv2d(1, 4, 3, padding=1, bias=False),
-        nn.BatchNorm2d(4),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Flatten(),
-        nn.Dropout(0.3),
-        nn.Linear(64, 3),
-    )
-
-
 def images(n: int = 8) -> np.ndarray:
-    return values(n, 1, 8, 8, dtype=np.float32)
+    return values(n, 2, 8, 8, dtype=np.float32)
 
 
 def triple(x):
@@ -54,7 +41,7 @@ def quadruple(x):
 def test_a_compiled_module_is_trained_as_the_module():
     model = Net()
     fast = tc.compile(model)
-    assert [p is q for p, q in zip(fast.parameters(), model.parameters(), strict=True)]
+    assert all(p is q for p, q in zip(fast.parameters(), model.parameters(), strict=True))
     assert fast.state_dict().keys() == model.state_dict().keys()
     fast.eval()
     assert (model.training, fast.training) == (False, False)
@@ -62,21 +49,35 @@ def test_a_compiled_module_is_trained_as_the_module():
         fast.no_such_attribute  # noqa: B018
 
 
-def test_a_method_is_compiled_for_each_object():
-    class Scaled:
-        def __init__(self, factor):
-            self.factor = factor
+# -- arguments that never come again -----------------------------------------------------------
 
-        @tc.compile
-        def __call__(self, x):
-            return x * self.factor
 
-    two, three, x = Scaled(2.0), Scaled(3.0), tensor(3)
-    for _ in range(3):
-        assert (two(x) == x * 2).all()
-        assert (three(x) == x * 3).all()
-    two.factor = 5.0
-    assert (two(x) == x * 5).all()
+class Pair:
+    """Of arrays, which a signature does not look into."""
+
+    def __init__(self, x: np.ndarray) -> None:
+        self.x = x
+
+
+@pytest.mark.parametrize(
+    "given", [lambda i: Pair(tensor(3)), lambda i: 0.5**i], ids=["object", "number"]
+)
+def test_what_is_another_in_every_call_is_soon_run_as_it_is_written(given):
+    fast = tc.compile(lambda x, other: x * getattr(other, "x", other))
+    x = tensor(3)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for i in range(80):
+            other = given(i)
+            expected = x * getattr(other, "x", other)
+            np.testing.assert_array_equal(fast(x, other).data, expected.data)
+    [warning] = caught
+    assert "another number or object in every call" in str(warning.message)
+    assert len(fast.entries) == 32
+    last = given(100)
+    for _ in range(4):
+        fast(x, last)
+    assert next(reversed(fast.entries.values())).calls == 3  # from the second time on
 
 
 # -- copies, threads, memory ---------------------------------------------------------------------
@@ -103,7 +104,7 @@ def test_a_copied_module_has_parameters_of_its_own():
     assert (model(x) == expected).all()
 
 
-@pytest.mark.parametrize("executor", ["plain", "numpy", "auto"])
+@pytest.mark.parametrize("executor", EXECUTORS)
 def test_threads_share_a_compiled_function(executor):
     model = convnet().eval()
     fast = tc.compile(model, executor=executor)
@@ -146,19 +147,12 @@ def test_a_thread_sees_arrays_while_another_traces():
     assert found == [np.ndarray]
 
 
-@pytest.mark.parametrize("executor", ["plain", "numpy", "auto"])
+@pytest.mark.parametrize("executor", EXECUTORS)
 def test_a_dropped_function_frees_its_model(executor):
     def run() -> list[weakref.ref]:
         model = convnet()
         optimizer = optim.SGD(model.parameters(), lr=0.1)
-
-        def step(x, y):
-            optimizer.zero_grad()
-            loss = F.cross_entropy(model(x), y)
-            loss.backward()
-            optimizer.step()
-            return loss.item()
-
+        step = training_step(lambda x, y: F.cross_entropy(model(x), y), optimizer, item=True)
         fast, whole = tc.compile(step, executor=executor), tc.compile(model, executor=executor)
         for _ in range(3):
             fast(images(), LABELS)
@@ -238,57 +232,6 @@ def test_programs_for_switched_modes_are_kept():
     assert len(made) == 2
 
 
-def test_anomalies_are_found_at_the_operation():
-    fast = tc.compile(lambda x: tc.log(x))
-    fast(tc.ones(2))
-    with np.errstate(divide="raise"), pytest.raises(FloatingPointError):
-        fast(tc.zeros(2))
-
-
-# -- fit -----------------------------------------------------------------------------------------
-
-
-def batches(n: int = 20) -> list:
-    x = images(n)
-    return [(x[i : i + 8], (np.arange(n) % 3)[i : i + 8]) for i in range(0, n, 8)]
-
-
-def trained(compile: bool, optimizer=None, **options):
-    model = convnet()
-    if optimizer is None:
-        optimizer = optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
-    else:
-        optimizer = optimizer(model.parameters())
-    history = tc.train.fit(
-        model, batches(), epochs=3, validation=batches(10), optimizer=optimizer, seed=1,
-        progress=False, compile=compile, **options,
-    )  # fmt: skip
-    rows = [(e.loss, e.accuracy, e.validation_loss, e.learning_rate) for e in history.epochs]
-    return np.array(rows), model.state_dict()
-
-
-def numpy_loss(outputs, targets):
-    scale = float(np.abs(outputs.numpy()).max()) * 0.0 + 1.0
-    return F.cross_entropy(outputs, targets) * scale
-
-
-@pytest.mark.parametrize("options", [{}, {"clip_norm": 0.1}, {"optimizer": optim.Adam}], ids=str)
-def test_fit_has_the_same_history_compiled(options):
-    rows, weights = trained(False, **options)
-    found, other = trained(True, **options)
-    np.testing.assert_allclose(found, rows, 1e-5)
-    for key, array in weights.items():
-        np.testing.assert_allclose(other[key], array, 1e-4, 1e-5 * np.abs(array).max(), err_msg=key)
-
-
-def test_fit_runs_a_loss_in_plain_numpy_with_one_warning():
-    rows, _ = trained(False, loss=numpy_loss)
-    with pytest.warns(CompileWarning, match=r"outputs\.numpy\(\)") as caught:
-        found, _ = trained(True, loss=numpy_loss)
-    assert len(caught) == 1
-    np.testing.assert_array_equal(found, rows)
-
-
 # -- check, explain ------------------------------------------------------------------------------
 
 
@@ -314,20 +257,13 @@ def test_check_finds_a_wrong_kernel(monkeypatch, wrong):
         fast(images(), LABELS)
 
 
-@pytest.mark.parametrize("executor", ["plain", "numpy", "auto"])
+@pytest.mark.parametrize("executor", EXECUTORS)
 def test_check_passes_what_is_right_and_changes_nothing(executor):
     def losses(**options):
         model = convnet()
         optimizer = optim.Adam(model.parameters())
+        step = training_step(lambda x, y: F.cross_entropy(model(x), y), optimizer, item=True)
         tc.manual_seed(3)
-
-        def step(x, y):
-            optimizer.zero_grad()
-            loss = F.cross_entropy(model(x), y)
-            loss.backward()
-            optimizer.step()
-            return loss.item()
-
         fast = tc.compile(step, **options) if options else step
         return [fast(images(), LABELS) for _ in range(4)]
 
