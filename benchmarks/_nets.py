@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +14,6 @@ CLASSES = 10
 SGD = {"lr": 0.01, "momentum": 0.9}
 
 Array = np.ndarray[Any, np.dtype[Any]]
-Step = Callable[[], float]  # of a training, which returns its loss
 
 
 class Net(NamedTuple):
@@ -170,36 +169,3 @@ def work(net: str, images: int, training: bool = True) -> Work:
     per_image, per_parameter = (6, 8) if training else (2, 1)
     total = images * per_image * moved + 4 * per_parameter * summary.parameters
     return Work(2e-9 * images * passes, total / 2**20)
-
-
-def training(network: Any, optimizer: Any, cross_entropy: Any, x: Any, y: Any) -> Step:
-    """A step of any engine that has PyTorch's names, as its user would write it."""
-
-    def step() -> float:
-        loss = cross_entropy(network(x), y)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        return float(loss.item())
-
-    return step
-
-
-def training_in_pytorch(
-    network: Any,
-    weights: Iterable[Array],
-    batch: tuple[Array, Array],
-    channels_last: bool,
-    **sgd: Any,
-) -> Step:
-    """A step of PyTorch from these weights, with contiguous or channels-last images."""
-    import torch
-    from torch.nn import functional as F
-
-    layout = torch.channels_last if channels_last else torch.contiguous_format
-    values = (torch.from_numpy(np.array(value)) for value in weights)
-    network.load_state_dict(dict(zip(network.state_dict(), values, strict=True)))
-    network = network.to(memory_format=layout)
-    x, y = map(torch.from_numpy, batch)
-    optimizer = torch.optim.SGD(network.parameters(), **sgd)
-    return training(network, optimizer, F.cross_entropy, x.contiguous(memory_format=layout), y)

@@ -7,20 +7,36 @@ allocator alone, one with the package's default; page faults are counted by the 
 from __future__ import annotations
 
 import resource
+from collections.abc import Callable
 from contextlib import ExitStack
-from functools import partial
+from functools import cache, partial
 
-import _lenet
-from _measure import Report, arguments, cores, milliseconds, paired, process, ratio
+import _nets
+from _engines import ENGINES
+from _measure import Report, arguments, cores, milliseconds, paired, process, ratio, seconds
 
-ENGINE = "tinygrad_cnn"
+NET, IMAGES = "LeNet-5", 64
 ROUNDS, CALLS, COUNTED = 15, 15, 20
+
+
+@cache
+def step() -> Callable[[], object]:
+    """The eager step of this process."""
+    x, y = _nets.batch(NET, IMAGES)
+    made = ENGINES["eager"].do("training", _nets.NETS[NET].build, _nets.weights(NET), _nets.SGD)
+    return lambda: made(x, y)
+
+
+def turn(calls: int) -> float:
+    """The seconds of a step: the median of some calls after a few that are not timed."""
+    return seconds(step(), calls, untimed=4)
 
 
 def page_faults() -> float:
     """The page faults of a step."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    _lenet.losses(ENGINE, COUNTED)
+    for _ in range(COUNTED):
+        step()()
     return (resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) / COUNTED
 
 
@@ -30,7 +46,7 @@ def main() -> None:
     report = Report(
         "Training step of LeNet-5 by allocator setting, median (quartiles)",
         (),
-        batch=_lenet.BATCH,
+        batch=IMAGES,
         rounds=ROUNDS,
         calls_per_round=CALLS,
     )
@@ -42,9 +58,7 @@ def main() -> None:
                 )
                 for value in "01"
             }
-            turns = {
-                name: partial(call, _lenet.turn, ENGINE, CALLS) for name, call in settings.items()
-            }
+            turns = {name: partial(call, turn, CALLS) for name, call in settings.items()}
             times = paired(turns, ROUNDS)
             faults = {name: call(page_faults) for name, call in settings.items()}
         off, on = times.values()

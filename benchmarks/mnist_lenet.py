@@ -13,7 +13,6 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import _lenet
 import _nets
 from _measure import (
     KEEP_MEMORY,
@@ -27,7 +26,7 @@ from _measure import (
     verdict,
 )
 
-EPOCHS, SEEDS = 3, (0, 1, 2)
+EPOCHS, SEEDS, BATCH = 3, (0, 1, 2), 64
 MAX_LR, PCT_START = 0.1, 0.25
 SGD: dict[str, Any] = {"lr": MAX_LR, "momentum": 0.9, "nesterov": True}
 LEAST_ACCURACY = 0.989
@@ -45,7 +44,7 @@ def ours(root: str, seed: int) -> Run:
     import tinygrad_cnn as tc
     from tinygrad_cnn.data import MNIST, DataLoader
 
-    train = DataLoader(MNIST(root), _lenet.BATCH, shuffle=True, seed=seed)
+    train = DataLoader(MNIST(root), BATCH, shuffle=True, seed=seed)
     test = DataLoader(MNIST(root, "test"), batch_size=500)
     model = tc.models.LeNet5(generator=tc.manual_seed(seed))
     schedule = tc.optim.OneCycleLR(
@@ -72,14 +71,14 @@ def pytorch(root: str, seed: int) -> Run:
     x_test, y_test = _tensors(root, "test")
     model = _nets.lenet5(torch.nn).to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(model.parameters(), **SGD)
-    steps = -(-len(y) // _lenet.BATCH)
+    steps = -(-len(y) // BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, MAX_LR, epochs=EPOCHS, steps_per_epoch=steps, pct_start=PCT_START
     )
     run = Run([], [])
     for _ in range(EPOCHS):
         start = time.perf_counter()
-        for index in torch.randperm(len(y)).split(_lenet.BATCH):
+        for index in torch.randperm(len(y)).split(BATCH):
             loss = F.cross_entropy(model(x[index]), y[index])
             optimizer.zero_grad()
             loss.backward()
@@ -111,7 +110,7 @@ def main() -> None:
     options = parser.parse_args()
     threads = cores()
     report = Report(
-        f"LeNet-5 on MNIST, {EPOCHS} epochs", ("torch",), batch=_lenet.BATCH, threads=threads, **SGD
+        f"LeNet-5 on MNIST, {EPOCHS} epochs", ("torch",), batch=BATCH, threads=threads, **SGD
     )
     if not Path(options.data, "mnist").is_dir():
         report.note(f"no folder mnist in {options.data}: set TINYGRAD_CNN_DATA or --data")

@@ -3,14 +3,15 @@
 The engine is imported and the batch is there; then the peak that the kernel keeps is reset, the
 network built, and three steps done. So parameters, momentum, activations, gradients, buffers,
 thread stacks, generated code and the compiler that made it count, and so do the pages of the
-engine's libraries that are used for the first time; importing does not. Settings of the memory
-allocator are each engine's own.
+engine's libraries that are used for the first time; importing does not. Code that an earlier
+process has made is not found. Settings of the memory allocator are each engine's own.
 """
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from tempfile import TemporaryDirectory
 
 import _nets
 from _engines import ENGINES, OURS, PYTORCH, present
@@ -36,7 +37,7 @@ def growth(engine: str, net: str, images: int, weights: list[_nets.Array]) -> fl
 
 def measured(engine: str, net: str, weights: list[_nets.Array]) -> float | str:
     """The growth, or why there is none."""
-    with process(cores()) as call:
+    with TemporaryDirectory() as empty, process(cores(), TINYGRAD_CNN_CACHE=empty) as call:
         try:
             return float(call(growth, engine, net, IMAGES, weights))
         except Exception as error:  # of any library
