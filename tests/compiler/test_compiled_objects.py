@@ -257,6 +257,16 @@ def test_check_finds_a_wrong_kernel(monkeypatch, wrong):
         fast(images(), LABELS)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_check_passes_a_bias_before_batch_norm(seed):
+    """Its gradient is zero but for rounding, which differs."""
+    tc.manual_seed(seed)
+    model = nn.Sequential(nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(144, 3))
+    optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    step = training_step(lambda x, y: F.cross_entropy(model(x), y), optimizer)
+    assert np.isfinite(tc.compile(step, check=True)(images(), LABELS).item())
+
+
 @pytest.mark.parametrize("executor", EXECUTORS)
 def test_check_passes_what_is_right_and_changes_nothing(executor):
     def losses(**options):

@@ -92,7 +92,9 @@ def im2col(x: Array, *, window: Window, out: Array | None = None) -> Array:
     places = window.output_size(tuple(size))
     if out is None:
         out = np.empty((c * window.places, math.prod(places) * n), x.dtype)
-    images = np.ascontiguousarray(batch_last(x))  # each pixel is read for many windows
+    images = batch_last(x)
+    if any(f > s for f, s in zip(window.kernel, window.stride, strict=True)):
+        images = np.ascontiguousarray(images)  # each pixel is read for several windows
     out.reshape(c, *window.kernel, *places, n)[...] = sliding(images, window)
     return out
 

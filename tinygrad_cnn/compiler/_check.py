@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 # Of the largest value of a result: rounding, and what it decides in pools where two pixels of a
 # window are equal but for it.
 _TOLERANCE = {4: 2e-2, 8: 1e-9}
+# Of the largest gradient: gradients that are smaller, such as that of a bias before batch norm,
+# which is zero, are compared with this.
+_ROUNDED = 1e-3
 
 
 class Checked:
@@ -42,8 +45,11 @@ class Checked:
             return self.runner(arrays)
         expected = self.plain.program(*self._inputs(arrays))
         found = self.runner(arrays)
+        outputs, gradients = self.trace.counts
+        steepest = max(map(_largest, expected[outputs : outputs + gradients]), default=0.0)
         for number, (one, other) in enumerate(zip(found, expected, strict=True)):
-            self._compare(number, np.asarray(one), np.asarray(other))
+            least = _ROUNDED * steepest if number >= outputs else 0.0
+            self._compare(number, np.asarray(one), np.asarray(other), least)
         self.leaves = None
         return found
 
@@ -57,14 +63,15 @@ class Checked:
         arguments = [given[symbol] for symbol in self.trace.arguments]
         return [*arguments, *tensors, *plain.constants.values(), *draws]
 
-    def _compare(self, number: int, found: Any, expected: Any) -> None:
+    def _compare(self, number: int, found: Any, expected: Any, least: float) -> None:
+        """``least`` is a size of which only rounding is seen."""
         if not expected.size:
             return
         if expected.dtype.kind != "f":
             same = np.array_equal(found, expected)
             worst = 0.0 if same else 1.0
         else:
-            scale = float(np.max(np.abs(expected), initial=0.0)) or 1.0
+            scale = max(_largest(expected), least) or 1.0
             worst = float(np.max(np.abs(found - expected), initial=0.0)) / scale
             same = worst <= _TOLERANCE[expected.dtype.itemsize]
             same |= bool(np.array_equal(found, expected, equal_nan=True))
@@ -82,3 +89,7 @@ class Checked:
             leaf: Any = self.trace.leaves[number - outputs]
             return f"the gradient of {leaf.name or 'a variable'}"
         return "the new value of a buffer"
+
+
+def _largest(array: Any) -> float:
+    return float(np.max(np.abs(array), initial=0.0))

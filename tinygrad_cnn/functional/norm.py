@@ -13,7 +13,7 @@ from .._core.tensor import Tensor, as_tensor, raw
 from ..errors import ArgumentError, ShapeError
 from ..ops import reshape, sqrt
 from ..typing import Axis, IntTuple, Shape, TensorLike
-from .reduction import mean
+from .reduction import mean, var
 
 __all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "subtract_mean"]
 
@@ -112,15 +112,14 @@ def _by_channel(
         raise ArgumentError(f"{name}: momentum={momentum!r}, expected a number from 0 to 1")
     per_channel = (1, shape[1]) + (1,) * (len(shape) - 2)
     if axes is not None:
-        centered, spread = _statistics(name, x, axes, running, momentum)
+        center, spread = _statistics(name, x, axes, running, momentum)
     elif running[0] is None or running[1] is None:
         raise ArgumentError(
             f"{name} without the statistics of x needs running_mean and running_var"
         )
     else:
         center, spread = (reshape(as_tensor(r), per_channel) for r in running if r is not None)
-        centered = x - center
-    return _affine(centered / sqrt(spread + eps), *affine, per_channel)
+    return _affine((x - center) / sqrt(spread + eps), *affine, per_channel)
 
 
 def _statistics(
@@ -130,7 +129,7 @@ def _statistics(
     running: tuple[Tensor | None, Tensor | None],
     momentum: float,
 ) -> tuple[Tensor, Tensor]:
-    """x minus its mean over the axes, and the variance; the running ones move towards them."""
+    """Mean and variance over the axes; the running ones move towards them."""
     if any(r is not None and not isinstance(r, Tensor) for r in running):
         raise ArgumentError(f"{name}: running statistics are updated: give Tensors, not arrays")
     count = math.prod(x.shape[i] for i in axes)
@@ -138,17 +137,10 @@ def _statistics(
         raise ShapeError(
             f"{name} by the statistics of x needs several values for each channel, got {x.shape}"
         )
-    center, centered, spread = _moments(x, axes)
+    center, spread = mean(x, axes, keepdims=True), var(x, axes, keepdims=True)
     _track(running[0], center, momentum)
     _track(running[1], spread, momentum, count / (count - 1))
-    return centered, spread
-
-
-def _moments(x: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
-    """The mean over the axes, x minus it, and the variance, which is the mean square of that."""
-    center = mean(x, axes, keepdims=True)
-    centered = x - center
-    return center, centered, mean(centered * centered, axes, keepdims=True)
+    return center, spread
 
 
 def _track(running: Tensor | None, found: Tensor, momentum: float, scale: float = 1.0) -> None:
@@ -274,8 +266,8 @@ def shape_of(owner: str, normalized_shape: IntTuple) -> Shape:
 
 def _standardized(x: Tensor, axes: tuple[int, ...], eps: float) -> Tensor:
     """x with mean 0 and variance 1 over the axes."""
-    _, centered, spread = _moments(x, axes)
-    return centered / sqrt(spread + eps)
+    center, spread = mean(x, axes, keepdims=True), var(x, axes, keepdims=True)
+    return (x - center) / sqrt(spread + eps)
 
 
 @composition

@@ -214,3 +214,73 @@ def test_a_result_of_many_numbers_is_differentiated(function: Callable[..., Any]
     compiled = gradients(tc.compile(forward, executor="lanes"))
     for actual, expected in zip(compiled, gradients(forward), strict=True):
         np.testing.assert_allclose(actual.numpy(), expected.numpy(), rtol=0, atol=1e-11)
+
+
+# -- weights that are views ------------------------------------------------------------------
+
+WEIGHTS = {
+    "turned rows": lambda w: w[:, :, ::-1],
+    "some channels": lambda w: w[:, :1],
+    "some taps": lambda w: w[..., :2],
+    "every second filter": lambda w: w[::2],
+    "the first filters": lambda w: w[:2],
+    "rows and columns exchanged": lambda w: w.transpose(0, 1, 3, 2),
+    "one filter, repeated": lambda w: tc.broadcast_to(w[:1], w.shape),
+    "computed and turned": lambda w: (w * 2.0)[:, :, ::-1],
+    "turned and computed": lambda w: tc.flip(w, (2, 3)) * 2.0,
+}
+
+
+@pytest.mark.parametrize("name", WEIGHTS)
+@pytest.mark.parametrize("batch", [1, 11])
+@pytest.mark.parametrize("channels", [4, 16])  # direct, and by Winograd's algorithm
+def test_weights_may_be_views(name: str, batch: int, channels: int) -> None:
+    rng = np.random.default_rng(channels)
+    w = tc.tensor(rng.standard_normal((channels, channels, 3, 3)))
+    inside = WEIGHTS[name](w).shape[1]
+    x = tc.tensor(rng.standard_normal((batch, inside, 8, 7)), requires_grad=True)
+    g = tc.tensor(rng.standard_normal(F.conv2d(x, WEIGHTS[name](w), padding=1).shape))
+
+    def loss(x: Any, g: Any) -> Any:
+        return (F.conv2d(x * 1.0, WEIGHTS[name](w), padding=1) * g).sum()
+
+    compiled = tc.compile(loss, executor="lanes")
+    found = []
+    for function in (loss, compiled, compiled, compiled):
+        x.grad = None
+        y = function(x, g)
+        y.backward()
+        assert x.grad is not None
+        found.append((y.item(), x.grad.numpy()))
+    for value, gradient in found[1:]:
+        assert value == pytest.approx(found[0][0], rel=1e-11)
+        np.testing.assert_allclose(gradient, found[0][1], rtol=0, atol=1e-11)
+
+
+def test_a_gradient_of_constants_is_left_to_numpy() -> None:
+    x = tc.tensor(np.arange(4.0).reshape(1, 1, 2, 2), requires_grad=True)
+    compiled = tc.compile(lambda x: F.max_pool2d(x, 2))
+    for _ in range(3):
+        x.grad = None
+        compiled(x).sum().backward()
+        assert x.grad is not None
+        np.testing.assert_array_equal(x.grad.numpy().ravel(), [0, 0, 0, 1])
+
+
+def test_a_long_chain_of_operations() -> None:
+    x = tc.tensor(np.linspace(-1.0, 1.0, 24).reshape(8, 3), requires_grad=True)
+
+    def chain(x: Any) -> Any:
+        for _ in range(600):
+            x = x * 1.001 + 0.001
+        return x.sum()
+
+    chain(x).backward()
+    assert x.grad is not None
+    expected = x.grad.numpy()
+    compiled = tc.compile(chain, executor="lanes")
+    for _ in range(3):
+        x.grad = None
+        assert compiled(x).item() == pytest.approx(chain(x).item())
+        compiled(x).backward()
+        np.testing.assert_allclose(x.grad.numpy(), expected, rtol=1e-12)

@@ -26,6 +26,7 @@ BLOCKS, THREAD, COMMON = "blocks", "thread", "common"
 _EXPENSIVE = frozenset(
     ("cos", "erf", "exp", "expm1", "log", "log1p", "logaddexp", "power", "sigmoid", "sin", "tanh")
 )
+_LONGEST = 32  # operations in a row without a result in memory
 _MOST_LOADS = 4  # values of each image that are rather read again than one result of them kept
 
 
@@ -118,11 +119,13 @@ class Analysis:
     # -- what is stored ------------------------------------------------------------------------
 
     def _store_what_must(self) -> None:
+        chains: dict[Symbol, int] = {}  # how many operations are done one after the other for it
         for operation in self.program.operations:
             result, users = operation.result, self.users[operation.result]
             if operation.name in UNSTORED:
                 continue
-            needed = result in self.outputs or operation.name in REDUCED
+            chain = 1 + max((chains.get(o, 0) for o in operation.operands()), default=0)
+            needed = chain > _LONGEST or result in self.outputs or operation.name in REDUCED
             needed |= operation.name in LINEAR | OVER_BATCH
             needed |= any(user.name in HEAVY or user.name in VIEWS for user in users)
             needed |= operation.name in _EXPENSIVE and len(users) > 1
@@ -133,6 +136,8 @@ class Analysis:
                 needed = True
             if needed:
                 self.stored.add(result)
+            elif is_elementwise(operation):
+                chains[result] = chain
 
     def _store_the_rest(self) -> None:
         """Store what would be computed too often, until nothing changes."""

@@ -97,16 +97,18 @@ class Batch:
             return self._view(operation)
         if name in BY_IMAGE | LINEAR:
             weighted = name.startswith(("conv", "linear"))
-            if operation.args[0] not in self.symbols or (
-                weighted and operation.args[-1] in self.symbols
-            ):
+            if not self._has(operation.args[0]) or (weighted and self._has(operation.args[-1])):
                 raise unsupported(operation, "its weights have the batch, or its images have not")
             return True
         if name in OVER_BATCH:
-            if not (operation.args[0] in self.symbols and operation.args[1] in self.symbols):
+            if not (self._has(operation.args[0]) and self._has(operation.args[1])):
                 raise unsupported(operation, "an operand has not the batch")
             return False
         raise unsupported(operation, "there is no kernel for it")
+
+    def _has(self, operand: Any) -> bool:
+        """Whether an operand has the batch; arrays of the function's own have not."""
+        return isinstance(operand, Symbol) and operand in self.symbols
 
     def _check_elementwise(self, operation: Operation, inside: list[Symbol]) -> None:
         shape = operation.result.shape

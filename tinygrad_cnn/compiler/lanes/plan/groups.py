@@ -48,6 +48,11 @@ class Group:
         """The axes of the loop, in the values' own order."""
         return self.shape[1:] if self.batched else self.shape
 
+    @property
+    def steps(self) -> int:
+        """How many loads and operations there are."""
+        return len(self._steps)
+
     # -- growing -------------------------------------------------------------------------------
 
     def store(self, symbol: Symbol, ref: Ref, find: Find) -> None:

@@ -111,16 +111,17 @@ def _convolution(plan: Plan, operation: Operation, group: Group, stage: int) -> 
     role, w = ("input", args[2]) if turned else ("forward", args[1])
     border = _gradient_border(operation) if turned else params["padding"]
     x = bordered(plan, args[0], border, stage)
+    weights = _dense(plan, operation, w, stage)
     tile = _tile(plan, operation, role)
     if tile is not None:
-        transformed = _filters(plan, w, tile, turned, stage)
+        transformed = _filters(plan, w, weights, tile, turned, stage)
         if transformed is not None:
             corner = tasks.before(params) if not turned else _first_tap(operation)
             what = (transformed, w.shape, tile, plan.lanes, turned)
             return tasks.winograd(group, stage, x, corner, *what)
     if turned:
-        return tasks.input_gradient(group, stage, x, plan.find(w), params)
-    return tasks.convolution(group, stage, x, plan.find(w), params)
+        return tasks.input_gradient(group, stage, x, weights, params)
+    return tasks.convolution(group, stage, x, weights, params)
 
 
 def _first_tap(operation: Operation) -> tuple[int, int]:
@@ -130,11 +131,27 @@ def _first_tap(operation: Operation) -> tuple[int, int]:
     return rows - 1 - top, columns - 1 - left
 
 
-def _filters(plan: Plan, w: Symbol, tile: Tile, turned: bool, stage: int) -> Ref | None:
-    """The transformed filters, made by all threads in an earlier stage, or None."""
+def _dense(plan: Plan, operation: Operation, w: Symbol, stage: int) -> Ref:
+    """Weights side by side: themselves, or a copy of what is a view of others."""
     ref = plan.find(w)
+    if ref.dense:
+        return ref
     ready = max(plan.analysis.ready.get(w, 0), 0)
-    if plan.analysis.stages[ready] != COMMON or ready >= stage or not ref.dense:
+    if plan.analysis.stages[ready] != COMMON or ready >= stage:
+        raise unsupported(operation, "its weights are a view that cannot be copied beforehand")
+    if w not in plan.weights:
+        to = Storage("common", w.shape)
+        group = Group(w.shape, False, None, plan.is_stored)
+        group.copy(w, to.ref, plan.find)
+        plan.add(tasks.loop(group, ready))
+        plan.weights[w] = to.ref
+    return plan.weights[w]
+
+
+def _filters(plan: Plan, w: Symbol, ref: Ref, tile: Tile, turned: bool, stage: int) -> Ref | None:
+    """The transformed filters, made by all threads in an earlier stage, or None."""
+    ready = max(plan.analysis.ready.get(w, 0), 0)
+    if plan.analysis.stages[ready] != COMMON or ready >= stage:
         return None
     key = (w, tile, turned)
     if key not in plan.filters:

@@ -28,6 +28,8 @@ from .groups import Group
 from .storage import Ref, Storage
 from .views import view
 
+_MOST_STEPS = 128  # of a loop that others may join: what it knows must stay in registers or near
+
 
 class Plan:
     """The tasks of a program, in order within each stage.
@@ -44,6 +46,7 @@ class Plan:
         zeroed, written: what each thread has for itself: added to from zero, or written.
         copies: values that were copied into zeros, by the symbol and its border.
         switches: where the winners of a max-pool are noted, by its operand and windows.
+        weights: views of parameters, copied so that their numbers lie side by side.
         filters: transformed filters for Winograd's algorithm.
         position: of what is computed the stage, and the place of its task in it.
     """
@@ -74,6 +77,7 @@ class Plan:
         self._storage: dict[Any, Storage] = {}
         self.copies: dict[tuple[Symbol, Any], Ref] = {}
         self.switches: dict[Any, Storage] = {}
+        self.weights: dict[Symbol, Ref] = {}
         self.filters: dict[Any, Ref] = {}
         self.position: dict[Symbol, tuple[int, int]] = {}
         self.inputs = {symbol: i for i, symbol in enumerate(program.inputs)}
@@ -213,7 +217,7 @@ class Plan:
         """The last group of the stage that can compute an operation as well."""
         for index in range(len(self.stages[stage]) - 1, -1, -1):
             group = self.stages[stage][index].group
-            if group is None or group.shape != shape:
+            if group is None or group.shape != shape or group.steps > _MOST_STEPS:
                 continue
             if reduced is not None and (
                 group.given is not None or group.reduced not in (None, reduced)
