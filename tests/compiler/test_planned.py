@@ -172,6 +172,41 @@ def test_gradients_flow_through_a_planned_function() -> None:
     np.testing.assert_allclose(weight.grad.numpy(), 2 * ROWS.T @ product, rtol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "int64"])
+def test_a_negation_in_place_where_numbers_lie_apart(dtype: str) -> None:
+    apart = np.dtype(dtype).itemsize  # numbers: np.negative is wrong at this distance
+    x = tc.tensor(np.arange(18 * apart).reshape(1, 18, apart).astype(dtype))
+    compared(lambda x: -(x + 1)[..., 1], x)
+    compared(lambda x: -tc.flip(x + 1, 2)[..., 0], x)
+
+
+def test_a_negation_keeps_the_signs_of_zeros_and_infinities() -> None:
+    x = tc.tensor(np.array([[0.0, -0.0, np.inf, -np.inf, np.nan, 1.0]] * 4))
+    planned = compile(lambda x: -x, executor="numpy")
+    np.testing.assert_array_equal(np.signbit(planned(x).numpy()[:, :4]), [[1, 0, 1, 0]] * 4)
+    compared(lambda x: -x, x)
+
+
+@pytest.mark.parametrize("count", [1, 2, 9])
+@pytest.mark.parametrize("length", [1, 2])
+def test_the_gradient_of_a_padded_softmax(length: int, count: int) -> None:
+    generator = np.random.default_rng(0)
+    weight = tc.tensor(generator.standard_normal((10, 32), np.float32))
+
+    def energy(x: tc.Tensor) -> Any:
+        y = tc.pad(F.softmax(x), [(0, 0), (0, 0), (1, 3 - length)])
+        return (F.linear(y.reshape(len(x), -1), weight) ** 2).mean()
+
+    rows = generator.standard_normal((count, 8, length), np.float32)
+    found = []
+    for function in (energy, compile(energy, executor="numpy")):
+        x = tc.tensor(rows, requires_grad=True)
+        function(x).backward()
+        assert x.grad is not None
+        found.append(x.grad.numpy())
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-4, atol=1e-6)
+
+
 def test_integers_and_arrays_as_arguments() -> None:
     labels = np.arange(6) % 4
     compared(lambda x, y: F.cross_entropy(x, y, reduction="none"), tc.tensor(ROWS), labels)
