@@ -252,7 +252,7 @@ class Compiled(Generic[P, R]):
         """The program, if the function does the same again; asked at its second call."""
         swaps = EXECUTORS[entry.executor].swaps
         try:
-            again = Trace(self.function, structure, leaves, swaps)
+            again = Trace(self.function, structure, leaves, swaps, listen=False)
         except Exception as error:
             return f"it could not be recorded again ({error})"
         if again.fingerprint() != entry.trace.fingerprint():

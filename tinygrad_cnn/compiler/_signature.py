@@ -54,6 +54,8 @@ def flatten(value: Any, leaves: list[Any], *, results: bool = False) -> Any:
     if kind in (tuple, list) or (isinstance(value, tuple) and hasattr(value, "_fields")):
         return (kind, *[flatten(item, leaves, results=results) for item in value])
     if kind is dict:
+        if results and any(isinstance(key, _ARRAYS) for key in value):
+            raise UntraceableError("it returns a dict whose keys are arrays")
         items = [(key, flatten(item, leaves, results=results)) for key, item in value.items()]
         return (dict, *items)
     if isinstance(value, (float, complex)):  # 0.0 == -0.0, and NaN != NaN

@@ -13,7 +13,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from types import CodeType, FunctionType, MethodType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +22,7 @@ from .._core.node import _PACKAGE, SourceLine
 from .._core.primitive import Primitive
 from .._core.tensor import Tensor
 from ..nn import Module
+from ._held import WRAPPERS, Caches, Environ, check_watchable, is_holder, parts, slots
 from ._symbols import UntraceableError
 from ._watch import Identities, Kinds
 
@@ -146,10 +147,12 @@ class Surroundings:
         copies = [(a, a.copy()) for a in self.arrays if a.size <= _RESTORED and a.flags.writeable]
         locked = [a for a in self.arrays if a.size > _RESTORED and a.flags.writeable]
         dicts = [(mapping, dict(mapping)) for mapping, _ in self._dicts]
+        caches = Caches(self.known.values())
         for array in locked:
             array.flags.writeable = False
 
         def restore() -> str:
+            caches.clear_new()
             for array in locked:
                 array.flags.writeable = True
             changed = [(a, copy) for a, copy in copies if not _alike(a, copy)]
@@ -255,20 +258,23 @@ class Surroundings:
         elif isinstance(value, Primitive):
             rules = value.vjps if isinstance(value.vjps, tuple) else [value.vjps.rule]  # type: ignore[attr-defined]
             self._todo += [value.forward, *rules]
-        elif isinstance(value, (MethodType, classmethod, staticmethod, property)):
-            self._todo += _parts(value)
+        elif isinstance(value, WRAPPERS):
+            self._todo += parts(value)
         elif isinstance(value, type):
             if not _is_of_library(value.__module__):
                 self._hold(value, vars(value))
                 self._todo += value.__mro__[1:]
         elif isinstance(value, ModuleType):
-            if not _is_of_library(value.__name__):
-                self._hold(value, vars(value))
+            held = vars(value)
+            if _is_of_library(value.__name__):  # what somebody may have set
+                held = {k: v for k, v in held.items() if isinstance(v, (*_PLAIN, Environ))}
+            self._hold(value, held)
         elif hasattr(type(value), "__next__"):
             raise UntraceableError(
                 f"a {type(value).__name__} outside of the function goes on in each call"
             )
         else:
+            check_watchable(value)
             self._of_object(value)
 
     def _of_dict(self, mapping: dict[Any, Any]) -> None:
@@ -279,18 +285,18 @@ class Surroundings:
     def _of_object(self, value: Any) -> None:
         self._todo.append(type(value))
         attributes = getattr(value, "__dict__", None)
-        if isinstance(value, Module):
+        if isinstance(value, Module) or is_holder(value):
             self._of_dict(vars(value))
         elif isinstance(attributes, dict):
             self._hold(attributes, attributes, type(value))
         for kind in type(value).__mro__:
-            for key in _slots(kind):
+            for key in slots(kind):
                 item = getattr(value, key, _NOTHING)
                 if item is not _NOTHING and not _is_of_library(kind.__module__):
                     self._note(value, key, item)
         if isinstance(value, partial):
             self._todo += [value.func, value.args, value.keywords]
-        self._todo.append(getattr(value, "__wrapped__", None))
+        self._todo.append((attributes or {}).get("__wrapped__"))
 
     def _of_function(self, function: FunctionType) -> None:
         code = function.__code__
@@ -299,7 +305,8 @@ class Surroundings:
             if wrapped is not None:
                 self._todo.append(wrapped)
             return
-        self._todo += [function.__defaults__, function.__kwdefaults__]
+        for key in ("__code__", "__defaults__", "__kwdefaults__"):
+            self._note(function, key, getattr(function, key))
         self._code += _all(code)
         for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
             self._cells[id(cell)] = name
@@ -311,6 +318,9 @@ class Surroundings:
             self.names.add(_READ_BY.get(name, name))
             if name in function.__globals__:
                 self._note(function.__globals__, name, function.__globals__[name])
+        for part in _all(code):
+            if "getattr" in part.co_names:
+                self.names.update(name for name in part.co_consts if isinstance(name, str))
         if vars(function):
             self._hold(vars(function), vars(function))
 
@@ -329,6 +339,8 @@ class Surroundings:
         """Note the attributes that code names, of the objects met so far."""
         for owner, attributes, shared, done in self._holders:
             called = self.names | _CALLED if isinstance(owner, type) else self.names
+            if "__dict__" in self.names and not isinstance(owner, ModuleType):
+                called = called | attributes.keys()
             for key in called.difference(done).intersection({*attributes, *shared}):
                 done.add(key)
                 self._note(owner, key, attributes.get(key, _NOTHING))
@@ -365,19 +377,6 @@ def _equal(found: Any, value: Any) -> bool:
 
 def _is_of_library(name: str) -> bool:
     return name.partition(".")[0] in _LIBRARIES and name != "__main__"
-
-
-def _parts(value: Any) -> list[Any]:
-    if isinstance(value, MethodType):
-        return [value.__self__, value.__func__]
-    if isinstance(value, property):
-        return [value.fget]
-    return [value.__func__]
-
-
-def _slots(kind: type) -> Iterator[str]:
-    found = vars(kind).get("__slots__", ())
-    yield from (found,) if isinstance(found, str) else found
 
 
 def _all(code: CodeType) -> Iterator[CodeType]:

@@ -58,7 +58,8 @@ def users_line() -> str:
     frame: Any = sys._getframe(1)
     while frame is not None and frame.f_code.co_name != "run_on_symbols":
         file = frame.f_code.co_filename
-        if not _is_internal[file] and os.path.dirname(file) != _LIBRARY:
+        library = file.startswith(_LIBRARY) and "site-packages" not in file
+        if not _is_internal[file] and not library:
             return f", at {source_line(frame.f_code, frame.f_lasti)}"
         frame = frame.f_back
     return ""

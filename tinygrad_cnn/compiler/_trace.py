@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Collection, Sequence
+from contextlib import nullcontext
 from itertools import islice
 from typing import Any
 
@@ -23,6 +24,7 @@ from ._signature import flatten, objects_in, rebuild
 from ._surroundings import Surroundings
 from ._symbols import Symbol, UntraceableError
 from ._tracer import Swap, Tracer, leaf_of
+from ._unseen import listening
 
 # Two collections of the tracer, the list and the variable of a loop, the argument of getrefcount:
 # an array that nobody else holds was made by the function itself.
@@ -56,7 +58,9 @@ class Trace:
         structure: Any,
         leaves: Sequence[Any],
         swaps: dict[str, Swap] | None = None,
+        listen: bool = True,
     ) -> None:
+        self._listen = listen  # for calls that are not recorded; once is enough
         self.tracer = tracer = Tracer(swaps)
         self.arguments = [tracer.argument(_data(leaf)) for leaf in leaves]
         given = [self._traced(*pair) for pair in zip(leaves, self.arguments, strict=True)]
@@ -105,7 +109,8 @@ class Trace:
         recording = context.recording
         try:
             args, kwargs = rebuild(structure, self._given.__getitem__)
-            result = function(*args, **kwargs)
+            with listening() if self._listen else nullcontext():
+                result = function(*args, **kwargs)
             found: list[Any] = []
             self.structure = flatten(result, found, results=True)
             again: list[Any] = []
