@@ -6,6 +6,7 @@ import array
 import contextvars
 import cProfile
 import functools
+import gc
 import os
 import pathlib
 import sys
@@ -22,6 +23,8 @@ import pytest
 
 import tinygrad_cnn as tc
 from tinygrad_cnn.compiler import CompileWarning
+from tinygrad_cnn.compiler._signature import flatten
+from tinygrad_cnn.compiler._trace import Trace
 
 X = tc.tensor([1.0, 2.0])
 SETTING = 1.0
@@ -276,6 +279,26 @@ def test_harmless_calls_are_recorded():
     _, results, said = compiled_and_warnings(f)
     assert not said
     assert first(results[3]) == first(f(X))
+
+
+def test_what_others_do_meanwhile_is_no_part_of_the_function():
+    class Noisy:
+        def __del__(self):
+            time.perf_counter()
+
+    def callback(phase, info):
+        time.perf_counter()
+
+    def f(x):
+        Noisy()
+        return sum((x * float(i) for i in range(2000)), x)
+
+    gc.callbacks.append(callback)
+    try:
+        leaves = []
+        Trace(f, flatten(((X,), {}), leaves), leaves)
+    finally:
+        gc.callbacks.remove(callback)
 
 
 def test_the_profile_function_stays():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import collections
 import functools
+import gc
 import io
 import itertools
 import os
@@ -91,6 +92,8 @@ def _is_asked_by_user(frame: Any) -> bool:
     """Whether a call comes from the user's code: itself, or through a library that it uses."""
     while frame is not None:
         file = frame.f_code.co_filename
+        if frame.f_code.co_name == "__del__":  # of whatever happened to be let go of
+            return False
         if file.startswith(_PACKAGE) or "importlib" in file:  # a module, at its first import
             return False
         if file.startswith(_NUMPY):
@@ -125,8 +128,13 @@ def _listen(frame: Any, event: str, function: Any) -> None:
 
 @contextmanager
 def listening() -> Iterator[None]:
-    """Give a trace up at a C function that does more than to work on what it is given."""
+    """Give a trace up at a C function that does more than to work on what it is given.
+
+    Meanwhile the garbage collector rests: callbacks that others gave it are no part of a function.
+    """
     before: Any = sys.getprofile()
+    collecting = gc.isenabled()
+    gc.disable()
     sys.setprofile(_listen)
     try:
         yield
@@ -135,3 +143,5 @@ def listening() -> Iterator[None]:
             sys.setprofile(before)
         else:  # a profiler in C, which sets itself
             before.enable()
+        if collecting:
+            gc.enable()
