@@ -296,7 +296,8 @@ def test_what_others_do_meanwhile_is_no_part_of_the_function():
     gc.callbacks.append(callback)
     try:
         leaves = []
-        Trace(f, flatten(((X,), {}), leaves), leaves)
+        trace = Trace(f, flatten(((X,), {}), leaves), leaves)
+        assert len(trace.program.operations) >= 2000
     finally:
         gc.callbacks.remove(callback)
 

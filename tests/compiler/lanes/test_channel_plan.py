@@ -270,3 +270,15 @@ def test_what_stays_with_lanes_of_images() -> None:
     assert type(Program(step, values(1, 4, 8, 8)).run) is LaneRunner
     two = Program(_inference(model), values(2, 4, 8, 8))
     assert type(two.run) is LaneRunner
+
+
+@pytest.mark.parametrize("shape", [(1, 3), (1, 3, 4, 4)])
+def test_a_long_chain_of_operations(shape: tuple[int, ...]) -> None:
+    def chain(x: Any) -> Any:
+        for _ in range(600):
+            x = x * 1.001 + 0.001
+        return x
+
+    program = Program(chain, values(*shape))
+    assert isinstance(program.run, ChannelRunner)
+    program.check_twice()

@@ -10,9 +10,11 @@ from ....typing import Shape
 from ..._program import Program
 from ..._symbols import Operation, Symbol, symbols_in
 from ..plan.batch import (
+    LONGEST,
     REDUCED,
     UNSTORED,
     is_elementwise,
+    leaves,
     plain_index,
     reduced_axes,
     unsupported,
@@ -43,6 +45,7 @@ class Uses:
         self._outputs = set(symbols_in(tuple(program.outputs)))
         self._order = {operation: i for i, operation in enumerate(program.operations)}
         self._roots: dict[Symbol, set[Operation]] = {}
+        self._chains: dict[Symbol, int] = {}  # how many operations follow before one is stored
         for operation in program.operations:
             _check(operation)
             for operand in operation.operands():
@@ -79,12 +82,13 @@ class Uses:
         result, users = operation.result, self.users[operation.result]
         if operation.name in UNSTORED:
             return
-        roots: set[Operation] = set()
+        roots, chain = set[Operation](), 0
         for user in users:
             inlined = is_elementwise(user) and user.result not in self.stored
             roots |= self._roots[user.result] if inlined else {user}
-        self._roots[result] = roots
-        needed = result in self._outputs or operation.name in REDUCED
+            chain = max(chain, self._chains[user.result] if inlined else 0)
+        self._roots[result], self._chains[result] = roots, chain + 1
+        needed = chain >= LONGEST or result in self._outputs or operation.name in REDUCED
         for user in users:
             needed |= user.name in LAYERS | UNSTORED
             needed |= is_elementwise(user) and user.result.shape != result.shape
@@ -120,19 +124,8 @@ class Uses:
 
     def leaves(self, root: Operation) -> Iterator[Symbol]:
         """What an operation needs that is not computed on the way."""
-        seen: set[Symbol] = set()
-        stack = list(root.operands())
-        while stack:
-            symbol = stack.pop()
-            if symbol in seen:
-                continue
-            seen.add(symbol)
-            made = symbol.operation
-            # Decided from the end: a layer that comes before the root is not yet.
-            if symbol in self.stored or made is None or not is_elementwise(made):
-                yield symbol
-            else:
-                stack += made.operands()
+        # Decided from the end: a layer that comes before the root is not stored yet.
+        return leaves(root, self.stored)
 
 
 def by_channels(operation: Operation) -> bool:

@@ -11,12 +11,14 @@ from .batch import (
     BY_IMAGE,
     HEAVY,
     LINEAR,
+    LONGEST,
     OVER_BATCH,
     REDUCED,
     UNSTORED,
     VIEWS,
     Batch,
     is_elementwise,
+    leaves,
     reduced_axes,
     viewed,
 )
@@ -26,7 +28,6 @@ BLOCKS, THREAD, COMMON = "blocks", "thread", "common"
 _EXPENSIVE = frozenset(
     ("cos", "erf", "exp", "expm1", "log", "log1p", "logaddexp", "power", "sigmoid", "sin", "tanh")
 )
-_LONGEST = 32  # operations in a row without a result in memory
 _MOST_LOADS = 4  # values of each image that are rather read again than one result of them kept
 
 
@@ -125,7 +126,7 @@ class Analysis:
             if operation.name in UNSTORED:
                 continue
             chain = 1 + max((chains.get(o, 0) for o in operation.operands()), default=0)
-            needed = chain > _LONGEST or result in self.outputs or operation.name in REDUCED
+            needed = chain > LONGEST or result in self.outputs or operation.name in REDUCED
             needed |= operation.name in LINEAR | OVER_BATCH
             needed |= any(user.name in HEAVY or user.name in VIEWS for user in users)
             needed |= operation.name in _EXPENSIVE and len(users) > 1
@@ -224,18 +225,7 @@ class Analysis:
 
     def leaves(self, root: Operation) -> Iterator[Symbol]:
         """What an operation needs that is not computed on the way."""
-        seen: set[Symbol] = set()
-        stack = list(root.operands())
-        while stack:
-            symbol = stack.pop()
-            if symbol in seen:
-                continue
-            seen.add(symbol)
-            inner = symbol.operation
-            if symbol in self.stored or inner is None or not is_elementwise(inner):
-                yield symbol
-            else:
-                stack += inner.operands()
+        return leaves(root, self.stored)
 
     def _there(self, symbol: Symbol, stage: int, place: int) -> bool:
         """Whether a value is in memory when the operation at ``place`` runs."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Set
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ BY_IMAGE = frozenset(("average_pool", "average_pool_gradient", "conv", "conv_inp
                       "max_pool", "max_pool_gradient"))  # fmt: skip
 LINEAR = frozenset(("linear", "linear_input_gradient"))
 OVER_BATCH = frozenset(("conv_weight_gradient", "linear_weight_gradient"))
+LONGEST = 32  # elementwise operations in a row without a result in memory
 HEAVY = BY_IMAGE | LINEAR | OVER_BATCH
 
 
@@ -37,6 +38,22 @@ def reduced_axes(operation: Operation) -> tuple[int, ...]:
         stretched = (i + added for i, n in enumerate(shape) if n == 1 != x.shape[i + added])
         return (*range(added), *stretched)
     return tuple(operation.params["axis"])
+
+
+def leaves(root: Operation, stored: Set[Symbol]) -> Iterator[Symbol]:
+    """What an operation needs that is not computed on the way, from what is stored."""
+    seen: set[Symbol] = set()
+    stack = list(root.operands())
+    while stack:
+        symbol = stack.pop()
+        if symbol in seen:
+            continue
+        seen.add(symbol)
+        inner = symbol.operation
+        if symbol in stored or inner is None or not is_elementwise(inner):
+            yield symbol
+        else:
+            stack += inner.operands()
 
 
 def viewed(symbol: Symbol) -> Symbol | None:
