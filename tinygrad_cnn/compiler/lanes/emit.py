@@ -37,6 +37,14 @@ class Module:
         self.registers = target.registers
         self.vector = ir.VectorType(self.real, self.lanes)
         self.suffix = "f32" if itemsize == 4 else "f64"
+        self._constants: dict[str, Value] = {}
+
+    def constant(self, kind: Value, value: Any) -> Value:
+        """A constant, of which there is one: llvmlite formats each of them once, at length."""
+        key = f"{kind} {value!r}"
+        if key not in self._constants:
+            self._constants[key] = ir.Constant(kind, value)
+        return self._constants[key]
 
     def intrinsic(self, name: str, result: Value, arguments: Sequence[Value]) -> Value:
         """A function that LLVM knows, such as ``llvm.fma.v8f32``."""
@@ -88,7 +96,7 @@ class Builder:
 
     def splat(self, value: float) -> Value:
         """The same number in all lanes."""
-        return ir.Constant(self.vector, [float(value)] * self.lanes)
+        return self.module.constant(self.vector, [float(value)] * self.lanes)
 
     @property
     def zero(self) -> Value:
@@ -116,6 +124,8 @@ class Builder:
 
     def at(self, pointer: Value, index: Index) -> Value:
         """The pointer, moved on by so many numbers."""
+        if isinstance(index, int) and not index:
+            return pointer
         return self.ir.gep(pointer, [self.index(index)])
 
     def load(self, pointer: Value, index: Index = 0, *, aligned: bool = True) -> Value:
@@ -145,11 +155,18 @@ class Builder:
         """One number from memory, in all lanes."""
         return self.broadcast(self.load_number(pointer, index))
 
+    def room(self, vectors: int) -> Value:
+        """A pointer to so many vectors of the function's own, aligned; some KB at most."""
+        with self.ir.goto_entry_block():
+            made = self.ir.alloca(self.vector, vectors)
+            made.align = self._alignment(aligned=True)
+            return self.ir.bitcast(made, self.real.as_pointer())
+
     # -- arithmetic ------------------------------------------------------------------------
 
     def broadcast(self, number: Value) -> Value:
         """A number in all lanes."""
-        undefined = ir.Constant(self.vector, ir.Undefined)
+        undefined = self.module.constant(self.vector, ir.Undefined)
         first = self.ir.insert_element(undefined, number, i32(0))
         return self.shuffle(first, undefined, [0] * self.lanes)
 
@@ -166,7 +183,7 @@ class Builder:
     def shuffle(self, a: Value, b: Value, lanes: Sequence[int]) -> Value:
         """A vector of these lanes of ``a`` and, from ``lanes`` up, of ``b``."""
         kind = ir.VectorType(i32, len(lanes))
-        return self.ir.shuffle_vector(a, b, ir.Constant(kind, list(lanes)))
+        return self.ir.shuffle_vector(a, b, self.module.constant(kind, list(lanes)))
 
     def transpose(self, rows: Sequence[Value]) -> list[Value]:
         """As many vectors as there are lanes, transposed as a matrix."""
@@ -238,6 +255,17 @@ class Builder:
         self.ir.cbranch(again, head, after)
         self.ir.position_at_end(after)
         return made
+
+    def repeat(
+        self, start: Value, stop: Value, body: Callable[[Value], object], step: int = 1
+    ) -> None:
+        """``for i in range(start, stop, step): body(i)``, which may be no pass at all."""
+
+        def one(i: Value, _: list[Value]) -> None:
+            body(i)
+
+        with self.ir.if_then(self.ir.icmp_signed("<", start, stop)):
+            self.loop(start, stop, one, step=step)
 
     def tiles(self, length: int, size: int, body: Callable[[Value, int], None]) -> None:
         """``body(start, size)`` over ``length`` in tiles, and the smaller remainder last."""

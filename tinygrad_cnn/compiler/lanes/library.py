@@ -69,8 +69,8 @@ class Library:
             )
         return found
 
-    def call(self, kernel: Kernel, *arrays: Array) -> None:
-        """Run a kernel once on arrays, one for each of its pointers.
+    def call(self, kernel: Kernel, *arrays: Array | int) -> None:
+        """Run a kernel once on arrays, one for each of its pointers, or numbers in their place.
 
         Only the first element's address is passed on: sizes and strides are the kernel's.
 
@@ -88,10 +88,13 @@ class Library:
             )
         for name, array in zip(names, arrays, strict=True):
             self._check(owner, name, array)
-        pointers = np.array([array.ctypes.data for array in arrays], np.uintp)
+        addresses = [a if isinstance(a, int) else a.ctypes.data for a in arrays]
+        pointers = np.array(addresses, np.uintp)
         function(pointers.ctypes.data)
 
-    def _check(self, owner: str, name: str, array: Array) -> None:
+    def _check(self, owner: str, name: str, array: Array | int) -> None:
+        if name == "count" and isinstance(array, int):
+            return
         if not isinstance(array, np.ndarray):
             raise ArgumentError(f"{owner}: {name} is a {type(array).__name__}, expected an array")
         if array.dtype.kind not in "fiub" or (

@@ -58,7 +58,8 @@ class Nest:
 
     Args:
         builder: where to.
-        lengths: of the axes, none of them 0.
+        lengths: of the axes, none of them 0; a single one may be known only when it runs, where
+            nothing is reduced.
         kept: how many axes there are before the reduced ones.
         expression, reductions: what is computed.
         vectors: whether values are vectors, else numbers.
@@ -68,10 +69,10 @@ class Nest:
     def __init__(
         self,
         builder: Builder,
-        lengths: tuple[int, ...],
+        lengths: tuple[int | Value, ...],
         kept: int,
         expression: Expression,
-        reductions: tuple[Reduction, ...],
+        reductions: tuple[Reduction, ...] = (),
         *,
         vectors: bool = True,
         aligned: bool = True,
@@ -91,7 +92,11 @@ class Nest:
         most, totals = _ELEMENTS, len(self.reductions)
         if totals:
             most = min(_ELEMENTS_OF_REDUCTION, self.builder.module.registers // (2 * totals))
-        return max(1, min(most, _OPERATIONS // max(1, operations), self.lengths[self.axis]))
+        length = self.lengths[self.axis]
+        if not isinstance(length, int):
+            few = _OPERATIONS // max(1, operations)
+            return 4 if few >= 4 and self.vectors else 1
+        return max(1, min(most, _OPERATIONS // max(1, operations), length))
 
     def _unrolled_axis(self, loads: Sequence[Place]) -> int:
         """The last axis; or the last kept one, where neighbours along it are closer."""
@@ -143,6 +148,12 @@ class Nest:
             return self._inside(axis + 1, moved, totals)
 
         length = self.lengths[axis]
+        if not isinstance(length, int):
+            whole = self.builder.ir.and_(length, i64(-count))  # the count is a power of two
+            self.builder.repeat(i64(0), whole, lambda i: body(i, [], count), step=count)
+            if count > 1:
+                self.builder.repeat(whole, length, lambda i: body(i, [], 1))
+            return []
         whole = length // count * count
         totals = self.builder.loop(0, whole, lambda i, t: body(i, t, count), totals, step=count)
         return body(i64(whole), totals, length - whole) if length > whole else totals

@@ -7,14 +7,13 @@ from typing import NamedTuple
 
 from ..emit import Builder, Index, Module, Value
 from ..expression import Expression
-from ._transforms import Form, transform
+from ._transforms import Form, apply, transform
 
 # Vectors of 32 bytes of transformed input and of products that are in use at a time: they stay in
 # a cache of 512 KB, beside the filters.
 CHUNK = 1 << 13
 LINE = 16  # numbers of four bytes in a cache line
 FEWEST = 4  # tiles of a chunk: with less, the filters are read too often
-SHORT = 64  # steps of a product below which four rows at a time are faster than six
 MOST = 16  # with more, what a product reads again and again leaves the first cache
 
 
@@ -133,16 +132,17 @@ class Chunk(NamedTuple):
         def one(r: Value, q: Value) -> None:
             tile = (builder.index([(self.top, 1), (r, 1)]), builder.index([(self.left, 1), (q, 1)]))
             number = builder.index([(r, self.columns), (q, 1)])
-            body(number, tile, [self._pixel(builder, axis, tile[axis]) for axis in (0, 1)])
+            body(number, tile, [self.pixel(builder, axis, i) for axis, i in enumerate((r, q))])
 
         def row(r: Value, _: list[Value]) -> None:
             builder.loop(0, self.columns, lambda q, _: one(r, q))
 
         builder.loop(0, self.rows, row)
 
-    def _pixel(self, builder: Builder, axis: int, tile: Value) -> Value:
+    def pixel(self, builder: Builder, axis: int, number: int | Value) -> Value:
+        """The first row, or column, of the outputs of a tile, by its number in the chunk."""
         m, size = self.tiles.tile[axis], self.tiles.size[axis]
-        pixel = builder.index([(tile, m)])
+        pixel = builder.index([((self.top, self.left)[axis], m), (number, m)])
         if size % m == 0:
             return pixel
         last = builder.index(size - m)
@@ -159,6 +159,9 @@ def transform_input(
 ) -> None:
     """B' d B of each tile and channel of a chunk.
 
+    The columns of a row of tiles are transformed first, each of them once though neighbours
+    share some; then the rows of each tile. All fits in registers, which a whole tile would not.
+
     Args:
         builder: of the function.
         form: of the convolution.
@@ -169,18 +172,35 @@ def transform_input(
     """
     image, (xc, xh, xw) = x
     transformed, point, place = v
-    rows, columns = form.inputs
+    (rows, columns), (down, across) = form.inputs, form.input
+    height = rows * builder.lanes  # of a column, in numbers
+    strip = builder.room(((chunk.columns - 1) * form.tile[1] + columns) * rows)
 
-    def tile(c: Value, number: Value, pixel: list[Value]) -> None:
-        here = builder.at(image, [(c, xc), (pixel[0], xh), (pixel[1], xw)])
-        d = [[builder.load(here, i * xh + j * xw) for j in range(columns)] for i in range(rows)]
-        there = builder.at(transformed, place(c, number))
-        for i, row in enumerate(transform(builder, form.input, d)):
-            for j, value in enumerate(row):
-                builder.store(value, there, (i * columns + j) * point)
+    def row(c: Value, r: Value) -> None:
+        top, left = chunk.pixel(builder, 0, r), chunk.pixel(builder, 1, 0)
+        here = builder.at(image, [(c, xc), (top, xh), (left, xw)])
+
+        def column(q: Value, _: list[Value]) -> None:
+            d = [builder.load(here, [(i, xh), (q, xw)]) for i in range(rows)]
+            to = builder.at(strip, [(q, height)])
+            for i, value in enumerate(apply(builder, down, d)):
+                builder.store(value, to, i * builder.lanes)
+
+        def tile(t: Value, _: list[Value]) -> None:
+            start = builder.ir.sub(chunk.pixel(builder, 1, t), left)
+            here = builder.at(strip, [(start, height)])
+            there = builder.at(transformed, place(c, builder.index([(r, chunk.columns), (t, 1)])))
+            for i in range(rows):
+                d = [builder.load(here, j * height + i * builder.lanes) for j in range(columns)]
+                for j, value in enumerate(apply(builder, across, d)):
+                    builder.store(value, there, (i * columns + j) * point)
+
+        last = builder.ir.sub(chunk.pixel(builder, 1, chunk.columns - 1), left)
+        builder.loop(0, builder.index([(last, 1), (columns, 1)]), column)
+        builder.loop(0, chunk.columns, tile)
 
     def channel(c: Value, _: list[Value]) -> None:
-        chunk.each(builder, lambda number, _tile, pixel: tile(c, number, pixel))
+        builder.loop(0, chunk.rows, lambda r, _: row(c, r))
 
     builder.loop(0, channels, channel)
 
@@ -263,10 +283,7 @@ class Product(NamedTuple):
 
             def columns(j: Value, count: int) -> None:
                 right = builder.at(bases[1], [(j, self.depth * lanes)])
-                sums = registers - 2 - count
-                if width == 2 and self.depth <= SHORT:  # soon to be stored: fewer cost less
-                    sums = min(sums, 8)
-                most = sums // count
+                most = (registers - 2 - count) // count
                 for start, stop, size in split(self.rows, most):
 
                     def rows(i: Value, _: list[Value], size: int = size) -> None:
@@ -286,7 +303,7 @@ class Product(NamedTuple):
         """Rows and columns whose sums are in registers."""
         rows, columns = size
         lanes, width = builder.lanes, panel(builder.module.registers)
-        unroll = next(n for n in (2, 1) if self.depth % n == 0)
+        unroll = next(n for n in (4, 2, 1) if self.depth % n == 0)
 
         def steps(s: Value, sums: list[Value]) -> list[Value]:
             a, b = builder.at(left, s), builder.at(right, [(s, width * lanes)])

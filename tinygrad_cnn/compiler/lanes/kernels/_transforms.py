@@ -147,11 +147,11 @@ def transform(
 ) -> list[list[Value]]:
     """``down @ values @ across'`` of a matrix of vectors."""
     down, across = matrices
-    columns = [_apply(builder, down, column) for column in zip(*values, strict=True)]
-    return [_apply(builder, across, row) for row in zip(*columns, strict=True)]
+    columns = [apply(builder, down, column) for column in zip(*values, strict=True)]
+    return [apply(builder, across, row) for row in zip(*columns, strict=True)]
 
 
-def _apply(builder: Builder, matrix: Matrix, values: Sequence[Value]) -> list[Value]:
+def apply(builder: Builder, matrix: Matrix, values: Sequence[Value]) -> list[Value]:
     """``matrix @ values``; opposite points share their even and their odd half."""
     rows, columns = len(matrix), len(values)
     if rows >= columns:  # the points are along the rows
@@ -160,8 +160,14 @@ def _apply(builder: Builder, matrix: Matrix, values: Sequence[Value]) -> list[Va
             plus, minus = matrix[i], matrix[i + 1]
             even = [(a + b) / 2 for a, b in zip(plus, minus, strict=True)]
             odd = [(a - b) / 2 for a, b in zip(plus, minus, strict=True)]
-            s, d = _combine(builder, even, values), _combine(builder, odd, values)
-            made[i], made[i + 1] = builder.ir.fadd(s, d), builder.ir.fsub(s, d)
+            scale = next(c for c in reversed(odd) if c)  # a factor costs nothing in the sum below
+            s, d = (
+                _combine(builder, even, values),
+                _combine(builder, [c / scale for c in odd], values),
+            )
+            made[i], made[i + 1] = (
+                _combine(builder, [Fraction(1), sign * scale], [s, d]) for sign in (1, -1)
+            )
         return [
             _combine(builder, row, values) if value is None else value
             for row, value in zip(matrix, made, strict=True)

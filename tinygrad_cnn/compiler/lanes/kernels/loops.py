@@ -11,9 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from ....errors import ArgumentError
-from ..emit import Builder, Module, Value
+from ..emit import Builder, Module, Value, i64
 from ..expression import Expression, Place, Step
 from ._nest import Nest, Reduction
+
+MANY = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -102,9 +104,66 @@ class Loop:
 
         module.kernel(name, len(self.pointers), body)
 
+    @property
+    def counted(self) -> tuple[CountedLoop, int] | None:
+        """The same loop with its length as a number in place of a last pointer, if it has one axis.
+
+        Loops that differ in their length alone, such as the updates of parameters, have the code
+        of one.
+        """
+        loop = _collapsed(self)
+        if len(loop.lengths) != 1 or loop.reduced or loop.reductions:
+            return None
+        if not self.lanes and _axis_of_vectors(replace(loop, lengths=(MANY,)), 1) is None:
+            return None
+        return CountedLoop(loop.expression, self.lanes), loop.lengths[0]
+
     def _nest(self, builder: Builder, *, vectors: bool = True, aligned: bool = True) -> Nest:
         what = (self.lengths, self.kept, self.expression, self.reductions)
         return Nest(builder, *what, vectors=vectors, aligned=aligned)
+
+
+@dataclass(frozen=True)
+class CountedLoop:
+    """An expression along one axis, whose length is a number in place of the last pointer.
+
+    Attributes:
+        expression: what is computed for each index.
+        lanes: as of ``Loop``; if not, all operands have their numbers side by side, or one.
+    """
+
+    expression: Expression
+    lanes: bool
+
+    @property
+    def pointers(self) -> tuple[str, ...]:
+        """The expression's, and the number."""
+        return *Loop((1,), self.expression, lanes=self.lanes).pointers, "count"
+
+    def emit(self, module: Module, name: str) -> None:
+        """Write the function into the module."""
+
+        def body(builder: Builder, *given: Value) -> None:
+            *pointers, last = given
+            count = builder.ir.ptrtoint(last, i64)
+            if self.lanes:
+                Nest(builder, (count,), 1, self.expression).emit(pointers)
+                return
+            lanes = builder.lanes
+            loop = _vectors(Loop((lanes,), self.expression, lanes=False), 0, lanes)
+            vectors = builder.ir.udiv(count, i64(lanes))
+            with builder.ir.if_then(builder.ir.icmp_signed(">", vectors, i64(0))):
+                Nest(builder, (vectors,), 1, loop.expression, aligned=False).emit(pointers)
+            rest = builder.ir.urem(count, i64(lanes))
+            with builder.ir.if_then(builder.ir.icmp_signed(">", rest, i64(0))):
+                done = builder.ir.mul(vectors, i64(lanes))
+                moved = [
+                    builder.at(pointer, [(done, place.strides[0])])
+                    for pointer, place in zip(pointers, self.expression.places, strict=True)
+                ]
+                Nest(builder, (rest,), 1, self.expression, vectors=False).emit(moved)
+
+        module.kernel(name, len(self.pointers), body)
 
 
 def add_arrays(count: int, arrays: int) -> Loop:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ....errors import ArgumentError
-from ..emit import Builder, Index, Module, Value, i32
+from ..emit import Builder, Index, Module, Value, i32, i64
 from ..expression import Expression
 from ._tiles import Chunk, Product, Tiles, apart, panel, transform_input, transform_output
 from ._transforms import Form, cook_toom, transform
@@ -22,14 +22,14 @@ class FilterTransform:
     """U[p][k][c] = (G w[k, c] G')[p], once a step; p counts the points of F(m x m', r x r).
 
     Turned, for the gradient of the input: U[p][c][k] of the filters turned by 180 degrees.
-    Threads share the work by ranges of rows, the k (turned: the c) of U.
+    Threads share the work by ranges of rows, the k (turned: the c) of U: the pointers are to the
+    first ``row`` of a range, and a number in place of the last says how many there are.
 
     Attributes:
         channels, filters: C and K of the weight (K, C, kernel, kernel), which is contiguous.
         kernel: the length of a filter.
         tile: the rows and columns of a tile of outputs, m x m'.
         turned: whether it is for the gradient of the input.
-        start, count: the range of rows; None is all that follow.
     """
 
     channels: int
@@ -37,26 +37,24 @@ class FilterTransform:
     kernel: int
     tile: tuple[int, int] = (2, 2)
     turned: bool = False
-    start: int = 0
-    count: int | None = None
 
     def __post_init__(self) -> None:
         check_known(self._form)
-        check_range(self._range, self.channels if self.turned else self.filters)
 
     @property
     def pointers(self) -> tuple[str, ...]:
         """What each pointer is."""
-        return "weight", "U"
+        return "weight", "U", "count"
+
+    @property
+    def row(self) -> tuple[int, int]:
+        """From row to row of the weight and of U, in numbers."""
+        taps = self.kernel**2
+        return (taps, self.filters) if self.turned else (self.channels * taps, self.channels)
 
     @property
     def _form(self) -> Form:
         return Form(self.tile, self.kernel)
-
-    @property
-    def _range(self) -> tuple[int, int]:
-        rows = self.channels if self.turned else self.filters
-        return self.start, rows if self.count is None else self.start + self.count
 
     @property
     def transformed(self) -> int:
@@ -65,25 +63,23 @@ class FilterTransform:
 
     def emit(self, module: Module, name: str) -> None:
         """Write the function."""
-        module.kernel(name, 2, self._body)
+        module.kernel(name, 3, self._body)
 
-    def _body(self, builder: Builder, weight: Value, u: Value) -> None:
-        r = self.kernel
-        columns, strides = self.channels, [self.channels * r * r, r * r]
-        if self.turned:
-            columns = self.filters
-            strides.reverse()
+    def _body(self, builder: Builder, weight: Value, u: Value, count: Value) -> None:
+        taps = self.kernel**2
+        columns, stride = (
+            (self.filters, self.channels * taps) if self.turned else (self.channels, taps)
+        )
 
         def row(i: Value, _: list[Value]) -> None:
             def pairs(j: Value, size: int) -> None:
-                source = builder.at(weight, [(i, strides[0]), (j, strides[1])])
-                self._pairs(
-                    builder, source, strides[1], builder.at(u, [(i, columns), (j, 1)]), size
-                )
+                source = builder.at(weight, [(i, self.row[0]), (j, stride)])
+                to = builder.at(u, [(i, self.row[1]), (j, 1)])
+                self._pairs(builder, source, stride, to, size)
 
             builder.tiles(columns, builder.lanes, pairs)
 
-        builder.loop(*self._range, row)
+        builder.loop(0, builder.ir.ptrtoint(count, i64), row)
 
     def _pairs(self, builder: Builder, source: Value, stride: int, to: Value, size: int) -> None:
         """Up to as many filters as there are lanes, whose first taps are ``stride`` apart."""
@@ -257,13 +253,3 @@ def check_lanes(module: Module, lanes: int) -> None:
     """
     if lanes != module.lanes:
         raise ArgumentError(f"the kernel has {lanes} lanes, the machine {module.lanes}")
-
-
-def check_range(part: tuple[int, int], rows: int) -> None:
-    """A part (start, stop) of the rows is one, and not empty.
-
-    Raises:
-        ArgumentError: it is not.
-    """
-    if not 0 <= part[0] < part[1] <= rows:
-        raise ArgumentError(f"Winograd: rows {part[0]} to {part[1]}, expected some of 0 to {rows}")

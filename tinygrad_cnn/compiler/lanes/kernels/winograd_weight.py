@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..emit import Builder, Module, Value, i32
+from ..emit import Builder, Module, Value, i32, i64
 from ._tiles import CHUNK, Chunk, Product, Tiles, apart, panel, transform_input
 from ._transforms import Form, transform, transposed
-from .winograd import check, check_known, check_lanes, check_range
+from .winograd import check, check_known, check_lanes
 
 
 def _vectors(filters: int, lanes: int) -> int:
@@ -206,14 +206,14 @@ class WinogradWeightGradient:
 class WinogradWeightUnpack:
     """dw = G' dU G, of the shape (K, C, kernel, kernel), from what a weight gradient summed.
 
-    Threads share the work by ranges of channels.
+    Threads share the work by ranges of channels: the pointers are to the first of a range, of
+    dU and of dw, ``row`` numbers apart, and a number in place of the last says how many there are.
 
     Attributes:
         channels, filters: C and K.
         kernel: the length of a filter.
         lanes: how many numbers a vector has.
         tile: the rows and columns of a tile of outputs, m x m'.
-        start, count: the range of channels; None is all that follow.
     """
 
     channels: int
@@ -221,36 +221,33 @@ class WinogradWeightUnpack:
     kernel: int
     lanes: int
     tile: tuple[int, int] = (2, 2)
-    start: int = 0
-    count: int | None = None
 
     def __post_init__(self) -> None:
         check_known(self._form)
-        check_range(self._range, self.channels)
 
     @property
     def _form(self) -> Form:
         return Form(self.tile, self.kernel)
 
     @property
-    def _range(self) -> tuple[int, int]:
-        count = self.channels - self.start if self.count is None else self.count
-        return self.start, self.start + count
+    def row(self) -> tuple[int, int]:
+        """From channel to channel of dU and of dw, in numbers."""
+        return _vectors(self.filters, self.lanes) * self.lanes, self.kernel**2
 
     @property
     def pointers(self) -> tuple[str, ...]:
         """What each pointer is."""
-        return "dU", "dw"
+        return "dU", "dw", "count"
 
     def emit(self, module: Module, name: str) -> None:
         """Write the function."""
         check_lanes(module, self.lanes)
-        module.kernel(name, 2, self._body)
+        module.kernel(name, 3, self._body)
 
-    def _body(self, builder: Builder, sums: Value, dw: Value) -> None:
+    def _body(self, builder: Builder, sums: Value, dw: Value, count: Value) -> None:
         r, (rows, columns) = self.kernel, self._form.inputs
         matrices = transposed(self._form.filter)
-        filters = _vectors(self.filters, self.lanes) * self.lanes
+        filters = self.row[0]
 
         def vector(c: Value, k: Value, count: int) -> None:
             here = builder.at(sums, [(c, filters), (k, 1)])
@@ -271,4 +268,4 @@ class WinogradWeightUnpack:
         def channel(c: Value, _: list[Value]) -> None:
             builder.tiles(self.filters, self.lanes, lambda k, count: vector(c, k, count))
 
-        builder.loop(*self._range, channel)
+        builder.loop(0, builder.ir.ptrtoint(count, i64), channel)

@@ -156,12 +156,13 @@ def _filters(plan: Plan, w: Symbol, ref: Ref, tile: Tile, turned: bool, stage: i
     key = (w, tile, turned)
     if key not in plan.filters:
         k, c, r, _ = w.shape
-        storage = Storage("common", (FilterTransform(c, k, r, tile, turned).transformed,))
+        kernel = FilterTransform(c, k, r, tile, turned)
+        storage = Storage("common", (kernel.transformed,))
         plan.filters[key] = storage.ref
         rows = c if turned else k
 
         def part(start: int, count: int) -> Any:
-            return FilterTransform(c, k, r, tile, turned, start, count), [ref, storage.ref]
+            return kernel, [*tasks.rows(kernel.row, (ref, storage.ref), start), count]
 
         plan.add(tasks.Task(
             "filter_transform", ready, None, lambda: [ref, storage.ref],
@@ -194,8 +195,10 @@ def _weight_gradient(plan: Plan, operation: Operation, stage: int) -> None:
     _sum_over_threads(plan, part, total.ref, plan.analysis.ready[result])
     out = plan.storage(result).ref
 
+    end = WinogradWeightUnpack(c, k, r, plan.lanes, tile)
+
     def unpack(start: int, count: int) -> Any:
-        return WinogradWeightUnpack(c, k, r, plan.lanes, tile, start, count), [total.ref, out]
+        return end, [*tasks.rows(end.row, (total.ref, out), start), count]
 
     plan.add(tasks.Task(
         "winograd_unpack", plan.analysis.ready[result], None, lambda: [total.ref, out],

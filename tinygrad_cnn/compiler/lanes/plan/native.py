@@ -11,6 +11,7 @@ import numpy as np
 from ..._program import Program
 from ..._symbols import Symbol
 from ..exchange import Exchange
+from ..kernels.loops import Loop
 from ..library import build
 from ..runtime import Table, Team, synchronise
 from .storage import Storage
@@ -23,6 +24,12 @@ class Call(NamedTuple):
 
     kernel: Any
     pointers: list[Any]
+
+
+def _shared_code(call: Call) -> Call:
+    """The same call of a kernel that calls with other lengths can share."""
+    counted = call.kernel.counted if isinstance(call.kernel, Loop) else None
+    return Call(counted[0], [*call.pointers, counted[1]]) if counted else call
 
 
 class Planned(Protocol):
@@ -76,7 +83,10 @@ class NativeRunner:
 
     def tables(self, strides: Mapping[Symbol, Any]) -> list[Table]:
         """The native calls for inputs that lie so in memory."""
-        lists = [self.calls(thread, strides) for thread in range(self.threads)]
+        lists = [
+            [call and _shared_code(call) for call in self.calls(thread, strides)]
+            for thread in range(self.threads)
+        ]
         kernels = [call.kernel for calls in lists for call in calls if call is not None]
         self.library = build(kernels, self._plan.itemsize)
         tables = [Table() for _ in lists]

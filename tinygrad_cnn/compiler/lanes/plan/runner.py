@@ -154,11 +154,13 @@ class LaneRunner(NativeRunner):
                 calls.append(Call(task.make(1, None), self._shared(task.pointers())))
         return calls
 
-    def _shared(self, refs: Sequence[Ref | None]) -> list[Any]:
+    def _shared(self, refs: Sequence[Ref | int | None]) -> list[Any]:
         """Pointers to shared values, and for what each thread has to that of every thread."""
         pointers: list[Any] = []
         for ref in refs:
-            if ref is not None and ref.storage.kind == "thread":
+            if isinstance(ref, int):
+                pointers.append(ref)
+            elif ref is not None and ref.storage.kind == "thread":
                 pointers += [self._pointer(ref, t, 0) for t in range(self.plan.threads)]
             elif ref is not None:
                 pointers.append(self._pointer(ref, 0, 0))

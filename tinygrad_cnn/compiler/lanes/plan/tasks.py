@@ -41,7 +41,7 @@ class Task:
         masked: a gradient whose lanes without an image must be cleared before.
         scratch: how many numbers of room, if the kernel needs it, for so many blocks.
         split: of a shared task that threads divide the part (kernel, pointers) of a thread out of
-            so many, or None.
+            so many, or None; some of the pointers are numbers.
     """
 
     what: str
@@ -51,7 +51,7 @@ class Task:
     group: Group | None = None
     masked: Ref | None = None
     scratch: Callable[[int], int] | None = None
-    split: Callable[[int, int], tuple[Any, list[Ref]] | None] | None = None
+    split: Callable[[int, int], tuple[Any, list[Ref | int]] | None] | None = None
 
     @property
     def storages(self) -> list[Storage]:
@@ -116,6 +116,11 @@ def _two(values: tuple[int, ...]) -> tuple[int, int]:
 def _three(values: tuple[int, ...]) -> tuple[int, int, int]:
     channels, rows, columns = values
     return channels, rows, columns
+
+
+def rows(strides: Sequence[int], refs: Sequence[Ref], start: int) -> list[Ref]:
+    """The same arrays from a row on."""
+    return [_moved(ref, start * stride) for ref, stride in zip(refs, strides, strict=True)]
 
 
 def _moved(ref: Ref, numbers: int) -> Ref:
