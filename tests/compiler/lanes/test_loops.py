@@ -85,13 +85,18 @@ def expected(loop, arrays, lanes):
 
 
 def check(loops, dtype):
-    """Build all loops at once, run each, and compare all of memory."""
-    library = build(loops, np.dtype(dtype).itemsize)
+    """Build all loops at once, run each, and compare all of memory.
+
+    Those that can be given their length when they run are run in this way, too.
+    """
+    counted = [(loop, *loop.counted) for loop in loops if loop.counted]
+    calls = [*((loop, loop) for loop in loops), *counted]
+    library = build([kernel for _, kernel, *_ in calls], np.dtype(dtype).itemsize)
     tolerance = 1e-12 if dtype == np.float64 else 1e-5
-    for loop in loops:
+    for loop, kernel, *count in calls:
         arrays = arrays_for(loop, dtype)
         wanted = expected(loop, arrays, lanes_of(dtype))
-        library.call(loop, *arrays)
+        library.call(kernel, *arrays, *count)
         for name, array, want in zip(loop.pointers, arrays, wanted, strict=True):
             largest = np.abs(want[np.isfinite(want)]).max()
             np.testing.assert_allclose(
@@ -380,6 +385,38 @@ def test_any_alignment_of_shared_arrays(dtype):
         x, y, out = (array[shift : shift + 37] for array in arrays_for(loop, dtype))
         library.call(loop, x, y, out)
         np.testing.assert_array_equal(out, x + y)
+
+
+def update(length, axes=0):
+    """An optimiser's update of a parameter, by numbers that are read once; axes of length 1."""
+    one = dense((length,)), Place((0,))
+    loads = [p._replace(strides=(*p.strides, *[0] * axes)) for p in (*one, one[0], one[1])]
+    steps = (
+        Step("divide", (1, 3)), Step("multiply", (4, 2)), Step("subtract", (0, 5)),
+        Step("maximum", (6, 0.25)),
+    )  # fmt: skip
+    stores = ((6, loads[0]), (7, loads[0]))
+    return Loop((length, *[1] * axes), Expression(0, tuple(loads), steps, stores), lanes=False)
+
+
+@TYPES
+def test_loops_that_are_given_their_length(dtype):
+    lengths = [*range(2, 12), 31, 32, 33, 63, 64, 65, 1000]
+    loops = [update(length, axes=length % 3) for length in lengths]
+    assert len({loop.counted[0] for loop in loops}) == 1
+    assert [loop.counted[1] for loop in loops] == lengths
+    check(loops, dtype)
+
+
+def test_loops_that_keep_their_length():
+    """With two axes, with reductions, or with numbers that are not side by side."""
+    far, two = Place((3,)), Place((50, 1))
+    for lengths, place in (((8,), far), ((8, 9), two)):
+        expression = Expression(0, (place,), (), ((0, place),))
+        assert Loop(lengths, expression, lanes=False).counted is None
+    total = Reduction("sum", 0, Place(()))
+    expression = Expression(0, (dense((8,)),))
+    assert Loop((8,), expression, 1, (total,), lanes=False).counted is None
 
 
 def test_mistakes():

@@ -61,6 +61,8 @@ CASES = [
     Case(3, 2, 3, (6, 5), 2, (4, 4)),
     Case(3, 4, 3, (9, 6), 0, (4, 2)),
     Case(9, 10, 3, (8, 8), 1, (2, 4)),
+    Case(2, 20, 5, (7, 6), 2, (2, 2)),  # three vectors of filters of float32, and five
+    Case(2, 39, 3, (6, 6), 1, (2, 2)),
     Case(7, 3, 3, (14, 12), 1, (2, 2)),  # chunks of two rows of tiles, and of one
     Case(17, 6, 3, (3, 38), 1, (2, 2)),  # chunks of parts of a row, of two sizes
 ]

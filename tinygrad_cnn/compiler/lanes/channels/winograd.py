@@ -213,7 +213,7 @@ class WinogradProducts:
     def _product(self, module: Module, name: str, tiles: int) -> Value:
         pieces, lanes = self.pieces, module.lanes
         product = Product(
-            pieces.form.points, tiles, pieces.channels, self.blocks,
+            pieces.form.points, tiles, pieces.channels, self.blocks, panel(module.registers),
             a=(pieces.point, pieces.blocks * lanes),
             b=pieces.filters_point(panel(module.registers)),
             out=(pieces.products, self.blocks * lanes),

@@ -239,9 +239,14 @@ def transform_output(
                     epilogue.emit(builder, at, pointers, [value])
 
 
-def panel(registers: int) -> int:
-    """How many vectors of the right factor a product holds in registers."""
-    return 2 if registers <= 16 else 4
+def panel(registers: int, columns: int = 0) -> int:
+    """How many vectors of the right factor a product holds in registers, of so many columns.
+
+    Three where two would leave one that is alone.
+    """
+    if registers > 16:
+        return 4
+    return 3 if columns % 2 == 1 and columns % 3 != 1 else 2
 
 
 class Product(NamedTuple):
@@ -251,6 +256,7 @@ class Product(NamedTuple):
 
     Attributes:
         points, rows, depth, columns: the sizes of p, i, s and j.
+        width: how many columns a panel has; see ``panel``.
         a: its strides (point, row).
         b: its stride from point to point.
         out: its strides (point, row).
@@ -262,6 +268,7 @@ class Product(NamedTuple):
     rows: int
     depth: int
     columns: int
+    width: int
     a: tuple[int, int]
     b: int
     out: tuple[int, int]
@@ -273,7 +280,6 @@ class Product(NamedTuple):
 
     def _body(self, builder: Builder, a: Value, b: Value, out: Value) -> None:
         lanes, registers = builder.lanes, builder.module.registers
-        width = panel(registers)
 
         def point(p: Value, _: list[Value]) -> None:
             bases = [
@@ -283,7 +289,7 @@ class Product(NamedTuple):
 
             def columns(j: Value, count: int) -> None:
                 right = builder.at(bases[1], [(j, self.depth * lanes)])
-                most = (registers - 2 - count) // count
+                most = (registers - 1 - count) // count
                 for start, stop, size in split(self.rows, most):
 
                     def rows(i: Value, _: list[Value], size: int = size) -> None:
@@ -293,7 +299,7 @@ class Product(NamedTuple):
 
                     builder.loop(start, stop, rows, step=size)
 
-            builder.tiles(self.columns, width, columns)
+            builder.tiles(self.columns, self.width, columns)
 
         builder.loop(0, self.points, point)
 
@@ -302,7 +308,7 @@ class Product(NamedTuple):
     ) -> None:
         """Rows and columns whose sums are in registers."""
         rows, columns = size
-        lanes, width = builder.lanes, panel(builder.module.registers)
+        lanes, width = builder.lanes, self.width
         unroll = next(n for n in (4, 2, 1) if self.depth % n == 0)
 
         def steps(s: Value, sums: list[Value]) -> list[Value]:

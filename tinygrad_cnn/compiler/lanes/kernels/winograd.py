@@ -200,6 +200,7 @@ class WinogradConvolution:
             self.filters,
             self.channels,
             tiles,
+            panel(module.registers),
             a=(self.filters * self.channels, self.channels),
             b=self._input_stride,
             out=(self._output_stride, tiles * self.lanes),

@@ -68,8 +68,15 @@ class WinogradWeightGradient:
         return Form(self.tile, self.kernel)
 
     @property
+    def _vectors(self) -> int:
+        return _vectors(self.filters, self.lanes)
+
+    @property
     def _filters(self) -> int:
-        return _vectors(self.filters, self.lanes) * self.lanes
+        return self._vectors * self.lanes
+
+    def _panel(self, registers: int) -> int:
+        return panel(registers, self._vectors)
 
     @property
     def _tiles(self) -> Tiles:
@@ -83,7 +90,7 @@ class WinogradWeightGradient:
     @property
     def _output_stride(self) -> int:
         """Room for whole panels, of up to four vectors."""
-        vectors = -(-self._filters // (4 * self.lanes)) * 4
+        vectors = self._vectors + 3
         return apart(vectors * self._tiles.most * self.lanes * self.lanes)
 
     def emit(self, module: Module, name: str) -> None:
@@ -114,7 +121,8 @@ class WinogradWeightGradient:
             self._form.points,
             self.channels,
             depth,
-            _vectors(self.filters, self.lanes),
+            self._vectors,
+            self._panel(module.registers),
             a=(self._input_stride, depth),
             b=self._output_stride,
             out=(self.channels * self._filters, self._filters),
@@ -126,7 +134,7 @@ class WinogradWeightGradient:
         self, builder: Builder, chunk: Chunk, dy: Value, pixels: Value, dm: Value
     ) -> None:
         """dm[p][panel][(tile, image)][filter] = A dy A', by way of one tile's transposed pixels."""
-        lanes, width = self.lanes, panel(builder.module.registers)
+        lanes, width = self.lanes, self._panel(builder.module.registers)
         depth = chunk.total * lanes
         kc, kh, kw = self.dy
 
