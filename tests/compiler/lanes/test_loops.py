@@ -2,116 +2,17 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 
 pytest.importorskip("llvmlite")
 
-from numpy.lib.stride_tricks import as_strided
+from loop_cases import REDUCTIONS, TYPES, aligned, arrays_for, check, dense, lanes_of
 
 from tinygrad_cnn.compiler.lanes.expression import Expression, Place, Step
 from tinygrad_cnn.compiler.lanes.kernels.loops import Loop, Reduction, add_arrays, add_lanes
 from tinygrad_cnn.compiler.lanes.library import build
-from tinygrad_cnn.compiler.lanes.target import host
 from tinygrad_cnn.errors import ArgumentError
-
-NUMPY = {
-    "add": np.add,
-    "subtract": np.subtract,
-    "multiply": np.multiply,
-    "divide": np.divide,
-    "maximum": np.maximum,
-    "exp": np.exp,
-    "greater": np.greater,
-    "where": np.where,
-}
-REDUCTIONS = {"sum": np.add, "prod": np.multiply, "max": np.maximum, "min": np.minimum}
-NEUTRAL = {"sum": 0.0, "prod": 1.0, "max": -math.inf, "min": math.inf}
-SIZE = 6000
-TYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
-
-
-def lanes_of(dtype):
-    return host().lanes(np.dtype(dtype).itemsize)
-
-
-def aligned(values, dtype):
-    """A copy that starts at a multiple of 64 bytes."""
-    memory = np.zeros(values.nbytes + 64, np.uint8)
-    start = -memory.ctypes.data % 64
-    copy = memory[start : start + values.size * np.dtype(dtype).itemsize].view(dtype)
-    copy[:] = values
-    return copy
-
-
-def arrays_for(loop, dtype, seed=0):
-    rng = np.random.default_rng(seed)
-    return [aligned(rng.normal(size=SIZE), dtype) for _ in loop.pointers]
-
-
-def view(array, place, lengths, lanes):
-    """What a loop sees of an operand: its axes, and the lanes."""
-    strides = [stride * array.itemsize for stride in (*place.strides, place.lanes)]
-    return as_strided(array[place.offset :], (*lengths, lanes), strides)
-
-
-def expected(loop, arrays, lanes):
-    """The arrays that a loop should leave, in float64."""
-    lanes = lanes if loop.lanes else 1
-    arrays = [array.astype(np.float64) for array in arrays]
-    loads, stores = loop.expression.loads, loop.expression.stores
-    full = (*loop.lengths, lanes)
-    values = [view(a, p, loop.lengths, lanes) for p, a in zip(loads, arrays, strict=False)]
-    for operation, operands in loop.expression.steps:
-        values.append(NUMPY[operation](*(values[o] if isinstance(o, int) else o for o in operands)))
-    values = [np.array(np.broadcast_to(value, full), np.float64) for value in values]
-    for (number, place), array in zip(stores, arrays[len(loads) :], strict=False):
-        view(array, place, loop.lengths, lanes)[...] = values[number]
-    for reduction, array in zip(loop.reductions, arrays[loop.expression.pointers :], strict=True):
-        combine = REDUCTIONS[reduction.operation]
-        value = values[reduction.value]
-        if reduction.images is not None:
-            value[..., reduction.images :] = NEUTRAL[reduction.operation]
-        axes = tuple(range(loop.kept, len(loop.lengths)))
-        over_lanes = loop.lanes and not reduction.place.lanes
-        total = combine.reduce(value, axes + (len(full) - 1,) * over_lanes, keepdims=False)
-        total = total[..., None] if over_lanes else total
-        width = 1 if over_lanes else lanes
-        there = view(array, reduction.place, loop.lengths[: loop.kept], width)
-        there[...] = combine(there, total) if reduction.accumulate else total
-    return arrays
-
-
-def check(loops, dtype):
-    """Build all loops at once, run each, and compare all of memory.
-
-    Those that can be given their length when they run are run in this way, too.
-    """
-    counted = [(loop, *loop.counted) for loop in loops if loop.counted]
-    calls = [*((loop, loop) for loop in loops), *counted]
-    library = build([kernel for _, kernel, *_ in calls], np.dtype(dtype).itemsize)
-    tolerance = 1e-12 if dtype == np.float64 else 1e-5
-    for loop, kernel, *count in calls:
-        arrays = arrays_for(loop, dtype)
-        wanted = expected(loop, arrays, lanes_of(dtype))
-        library.call(kernel, *arrays, *count)
-        for name, array, want in zip(loop.pointers, arrays, wanted, strict=True):
-            largest = np.abs(want[np.isfinite(want)]).max()
-            np.testing.assert_allclose(
-                array, want, rtol=tolerance, atol=tolerance * largest, err_msg=f"{name} {loop}"
-            )
-
-
-def dense(lengths, unit=1, border=0, offset=0, lanes=True):
-    """A place whose last axis is followed by a border."""
-    strides, stride = [], unit
-    for length in reversed(lengths):
-        strides.append(stride)
-        stride *= length + border
-    return Place(tuple(reversed(strides)), offset, lanes)
-
 
 RELU = (Step("maximum", (0, 0.0)),)
 SCALED = (Step("multiply", (0, 1)), Step("add", (3, 2)), Step("maximum", (4, 0.0)))
@@ -385,38 +286,6 @@ def test_any_alignment_of_shared_arrays(dtype):
         x, y, out = (array[shift : shift + 37] for array in arrays_for(loop, dtype))
         library.call(loop, x, y, out)
         np.testing.assert_array_equal(out, x + y)
-
-
-def update(length, axes=0):
-    """An optimiser's update of a parameter, by numbers that are read once; axes of length 1."""
-    one = dense((length,)), Place((0,))
-    loads = [p._replace(strides=(*p.strides, *[0] * axes)) for p in (*one, one[0], one[1])]
-    steps = (
-        Step("divide", (1, 3)), Step("multiply", (4, 2)), Step("subtract", (0, 5)),
-        Step("maximum", (6, 0.25)),
-    )  # fmt: skip
-    stores = ((6, loads[0]), (7, loads[0]))
-    return Loop((length, *[1] * axes), Expression(0, tuple(loads), steps, stores), lanes=False)
-
-
-@TYPES
-def test_loops_that_are_given_their_length(dtype):
-    lengths = [*range(2, 12), 31, 32, 33, 63, 64, 65, 1000]
-    loops = [update(length, axes=length % 3) for length in lengths]
-    assert len({loop.counted[0] for loop in loops}) == 1
-    assert [loop.counted[1] for loop in loops] == lengths
-    check(loops, dtype)
-
-
-def test_loops_that_keep_their_length():
-    """With two axes, with reductions, or with numbers that are not side by side."""
-    far, two = Place((3,)), Place((50, 1))
-    for lengths, place in (((8,), far), ((8, 9), two)):
-        expression = Expression(0, (place,), (), ((0, place),))
-        assert Loop(lengths, expression, lanes=False).counted is None
-    total = Reduction("sum", 0, Place(()))
-    expression = Expression(0, (dense((8,)),))
-    assert Loop((8,), expression, 1, (total,), lanes=False).counted is None
 
 
 def test_mistakes():

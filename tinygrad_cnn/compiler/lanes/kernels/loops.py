@@ -15,8 +15,6 @@ from ..emit import Builder, Module, Value, i64
 from ..expression import Expression, Place, Step
 from ._nest import Nest, Reduction
 
-MANY = 1 << 20
-
 
 @dataclass(frozen=True)
 class Loop:
@@ -114,7 +112,7 @@ class Loop:
         loop = _collapsed(self)
         if len(loop.lengths) != 1 or loop.reduced or loop.reductions:
             return None
-        if not self.lanes and _axis_of_vectors(replace(loop, lengths=(MANY,)), 1) is None:
+        if not self.lanes and _axis_of_vectors(loop, 1) is None:
             return None
         return CountedLoop(loop.expression, self.lanes), loop.lengths[0]
 
