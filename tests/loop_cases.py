@@ -9,6 +9,7 @@ import pytest
 from numpy.lib.stride_tricks import as_strided
 
 from tinygrad_cnn.compiler.lanes.expression import Place
+from tinygrad_cnn.compiler.lanes.kernels.loops import counted
 from tinygrad_cnn.compiler.lanes.library import build
 from tinygrad_cnn.compiler.lanes.target import host
 
@@ -84,11 +85,10 @@ def check(loops, dtype):
 
     Those that can be given their length when they run are run in this way, too.
     """
-    counted = [(loop, *loop.counted) for loop in loops if loop.counted]
-    calls = [*((loop, loop) for loop in loops), *counted]
-    library = build([kernel for _, kernel, *_ in calls], np.dtype(dtype).itemsize)
+    calls = [(loop, loop, ()) for loop in loops] + [(loop, *counted(loop)) for loop in loops]
+    library = build([kernel for _, kernel, _ in calls], np.dtype(dtype).itemsize)
     tolerance = 1e-12 if dtype == np.float64 else 1e-5
-    for loop, kernel, *count in calls:
+    for loop, kernel, count in calls:
         arrays = arrays_for(loop, dtype)
         wanted = expected(loop, arrays, lanes_of(dtype))
         library.call(kernel, *arrays, *count)

@@ -9,7 +9,7 @@ pytest.importorskip("llvmlite")
 from loop_cases import TYPES, check, dense
 
 from tinygrad_cnn.compiler.lanes.expression import Expression, Place, Step
-from tinygrad_cnn.compiler.lanes.kernels.loops import Loop, Reduction
+from tinygrad_cnn.compiler.lanes.kernels.loops import Loop, Reduction, counted
 
 
 def update(length, axes=0):
@@ -28,8 +28,8 @@ def update(length, axes=0):
 def test_loops_that_are_given_their_length(dtype):
     lengths = [*range(2, 12), 31, 32, 33, 63, 64, 65, 1000]
     loops = [update(length, axes=length % 3) for length in lengths]
-    assert len({loop.counted[0] for loop in loops}) == 1
-    assert [loop.counted[1] for loop in loops] == lengths
+    assert len({counted(loop)[0] for loop in loops}) == 1
+    assert [counted(loop)[1] for loop in loops] == [(n,) for n in lengths]
     check(loops, dtype)
 
 
@@ -38,7 +38,9 @@ def test_loops_that_keep_their_length():
     far, two = Place((3,)), Place((50, 1))
     for lengths, place in (((8,), far), ((8, 9), two)):
         expression = Expression(0, (place,), (), ((0, place),))
-        assert Loop(lengths, expression, lanes=False).counted is None
+        loop = Loop(lengths, expression, lanes=False)
+        assert counted(loop) == (loop, ())
     total = Reduction("sum", 0, Place(()))
     expression = Expression(0, (dense((8,)),))
-    assert Loop((8,), expression, 1, (total,), lanes=False).counted is None
+    loop = Loop((8,), expression, 1, (total,), lanes=False)
+    assert counted(loop) == (loop, ())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ....errors import ArgumentError
 from ..emit import Builder, Module, Value, i64
@@ -102,23 +103,23 @@ class Loop:
 
         module.kernel(name, len(self.pointers), body)
 
-    @property
-    def counted(self) -> tuple[CountedLoop, int] | None:
-        """The same loop with its length as a number in place of a last pointer, if it has one axis.
-
-        Loops that differ in their length alone, such as the updates of parameters, have the code
-        of one.
-        """
-        loop = _collapsed(self)
-        if len(loop.lengths) != 1 or loop.reduced or loop.reductions:
-            return None
-        if not self.lanes and _axis_of_vectors(loop, 1) is None:
-            return None
-        return CountedLoop(loop.expression, self.lanes), loop.lengths[0]
-
     def _nest(self, builder: Builder, *, vectors: bool = True, aligned: bool = True) -> Nest:
         what = (self.lengths, self.kept, self.expression, self.reductions)
         return Nest(builder, *what, vectors=vectors, aligned=aligned)
+
+
+def counted(kernel: Any) -> tuple[Any, tuple[int, ...]]:
+    """A kernel, and the numbers that follow its pointers: of a loop along one axis its length.
+
+    Loops that differ in their length alone, such as the updates of parameters, have the code of
+    one. Any other kernel stays as it is.
+    """
+    loop = _collapsed(kernel) if isinstance(kernel, Loop) else kernel
+    if not isinstance(loop, Loop) or len(loop.lengths) != 1 or loop.reduced or loop.reductions:
+        return kernel, ()
+    if not loop.lanes and _axis_of_vectors(loop, 1) is None:
+        return kernel, ()
+    return CountedLoop(loop.expression, loop.lanes), loop.lengths
 
 
 @dataclass(frozen=True)

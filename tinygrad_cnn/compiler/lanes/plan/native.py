@@ -11,7 +11,7 @@ import numpy as np
 from ..._program import Program
 from ..._symbols import Symbol
 from ..exchange import Exchange
-from ..kernels.loops import Loop
+from ..kernels.loops import counted
 from ..library import build
 from ..runtime import Table, Team, synchronise
 from .storage import Storage
@@ -24,12 +24,6 @@ class Call(NamedTuple):
 
     kernel: Any
     pointers: list[Any]
-
-
-def _shared_code(call: Call) -> Call:
-    """The same call of a kernel that calls with other lengths can share."""
-    counted = call.kernel.counted if isinstance(call.kernel, Loop) else None
-    return Call(counted[0], [*call.pointers, counted[1]]) if counted else call
 
 
 class Planned(Protocol):
@@ -83,12 +77,16 @@ class NativeRunner:
 
     def tables(self, strides: Mapping[Symbol, Any]) -> list[Table]:
         """The native calls for inputs that lie so in memory."""
-        lists = [
-            [call and _shared_code(call) for call in self.calls(thread, strides)]
-            for thread in range(self.threads)
-        ]
-        kernels = [call.kernel for calls in lists for call in calls if call is not None]
-        self.library = build(kernels, self._plan.itemsize)
+        lists = [self.calls(thread, strides) for thread in range(self.threads)]
+        # Of each kernel what is native, and the numbers that it is given: see Loop.counted.
+        native = {
+            id(call.kernel): counted(call.kernel) for calls in lists for call in calls if call
+        }
+        self.library = build([kernel for kernel, _ in native.values()], self._plan.itemsize)
+        functions = {
+            key: (self.library.address(kernel), numbers)
+            for key, (kernel, numbers) in native.items()
+        }
         tables = [Table() for _ in lists]
         places = [iter(calls) for calls in lists]
         done = [False] * len(lists)
@@ -97,7 +95,8 @@ class NativeRunner:
                 for call in calls:
                     if call is None:
                         break
-                    tables[t].append(self.library.address(call.kernel), call.pointers)
+                    function, numbers = functions[id(call.kernel)]
+                    tables[t].append(function, [*call.pointers, *numbers])
                 else:
                     done[t] = True
             if not all(done) and len(tables) > 1:

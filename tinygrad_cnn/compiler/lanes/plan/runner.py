@@ -44,6 +44,9 @@ class LaneRunner(NativeRunner):
             view = self.common[storage.offset : storage.offset + storage.size]
             view[:] = value.ravel()
         self._bases = [address(arena) for arena in self.arenas]
+        self._kernels: dict[tuple[int, int, int | None], Any] = {}  # which blocks and threads share
+        self._zeros: dict[Storage, tuple[ZeroBorder, Ref]] = {}
+        self._sizes: dict[Storage, int] = {}
 
     # -- calls -------------------------------------------------------------------------------
 
@@ -54,8 +57,10 @@ class LaneRunner(NativeRunner):
         if storage.kind == "common":
             return address(self.common) + (storage.offset + ref.offset) * size
         own = storage.offset + ref.offset
-        if storage.persistent:
-            own += block * storage.size
+        if storage.persistent and block:
+            if storage not in self._sizes:
+                self._sizes[storage] = storage.size
+            own += block * self._sizes[storage]
         return self._bases[thread] + own * size
 
     def calls(self, thread: int, strides: Mapping[Symbol, Any]) -> list[Call | None]:
@@ -100,15 +105,25 @@ class LaneRunner(NativeRunner):
         """Zeros around what is written, where the memory had another use."""
         calls = []
         for storage in (ref.storage for ref in written if ref.storage in self.memory.dirty):
-            (top, bottom), (left, right) = storage.border
-            whole = Ref(storage, storage.padded, storage.ref.strides)
-            kernel = ZeroBorder(whole.shape, whole.strides, (top, bottom, left, right))  # type: ignore[arg-type]
+            if storage not in self._zeros:
+                (top, bottom), (left, right) = storage.border
+                whole = Ref(storage, storage.padded, storage.ref.strides)
+                kernel = ZeroBorder(whole.shape, whole.strides, (top, bottom, left, right))  # type: ignore[arg-type]
+                self._zeros[storage] = kernel, whole
+            kernel, whole = self._zeros[storage]
             calls.append(Call(kernel, [self._pointer(whole, thread, block)]))
         return calls
 
+    def _kernel(self, task: tasks.Task, blocks: int, images: int | None) -> Any:
+        """A task's kernel for so many blocks, and so many images in the last."""
+        key = id(task), blocks, images
+        if key not in self._kernels:
+            assert task.make is not None
+            self._kernels[key] = task.make(blocks, images)
+        return self._kernels[key]
+
     def _task(self, task: tasks.Task, thread: int, first: int, blocks: int) -> list[Any]:
         """A task's kernel for so many blocks, and what must be zero before."""
-        assert task.make is not None
         written = task.group.written if task.group is not None else []
         calls = [
             call for block in range(first, first + blocks)
@@ -123,7 +138,7 @@ class LaneRunner(NativeRunner):
             self._room(thread) if ref is None else self._pointer(ref, thread, first)
             for ref in task.pointers()
         ]
-        return [*calls, Call(task.make(blocks, images), pointers)]
+        return [*calls, Call(self._kernel(task, blocks, images), pointers)]
 
     def _room(self, thread: int) -> int:
         """A thread's memory for what kernels need while they run."""
@@ -150,8 +165,7 @@ class LaneRunner(NativeRunner):
                 if part is not None:
                     calls.append(Call(part[0], self._shared(part[1])))
             elif thread == 0:
-                assert task.make is not None
-                calls.append(Call(task.make(1, None), self._shared(task.pointers())))
+                calls.append(Call(self._kernel(task, 1, None), self._shared(task.pointers())))
         return calls
 
     def _shared(self, refs: Sequence[Ref | int | None]) -> list[Any]:
