@@ -2,6 +2,7 @@
 # make test   everything that must hold: style, types, the demo from a clean clone, the tests
 # make lint   style and types alone
 # make slow   the tests that are left out above, for their time
+# make docs   the documentation site, build/site/index.html; its examples run meanwhile
 # make bench  speed and memory beside PyTorch and other engines, a few minutes
 # make bench-quick  the training step beside PyTorch's, under a minute
 # make bench-all    the scripts behind every published figure
@@ -18,13 +19,13 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: demo test lint smoke unit slow bench bench-quick bench-all clean
+.PHONY: demo test lint smoke unit docs slow bench bench-quick bench-all clean
 .NOTPARALLEL:
 
 demo: $(VENV)/installed-plot
 	$(BIN)/tinygrad-cnn demo
 
-test: lint smoke unit
+test: lint smoke unit docs
 
 lint: $(VENV)/installed-$(EXTRAS)
 	$(BIN)/ruff check
@@ -37,6 +38,9 @@ smoke: $(VENV)/installed-$(EXTRAS)
 # A process for each core, with one thread for matrix products: more would get in each other's way.
 unit: $(VENV)/installed-$(EXTRAS)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile
+
+docs: $(VENV)/installed-docs
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/site
 
 slow: $(VENV)/installed-$(EXTRAS)
 	$(BIN)/pytest -m slow

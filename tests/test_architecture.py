@@ -27,9 +27,10 @@ _ANYONE = {"_arguments", "_files", "errors", "typing", "random"}
 _ENGINE = {"_kernels", "_core"}
 _MODEL = _ENGINE | {"ops", "functional", "nn", "models"}
 _LIBRARY = _MODEL | {
-    "_graph", "_methods", "compiler", "creation", "transforms", "optim", "data", "train",
+    "_graph", "_methods", "checkpointing", "compiler", "creation", "transforms", "optim", "data",
+    "train",
 }  # fmt: skip
-_TOOLS = {"check", "explain", "draw", "playground", "io", "distributed"}
+_TOOLS = {"check", "explain", "draw", "playground", "io", "distributed", "sklearn"}
 
 # Each part of the package and the parts that it may import beside itself.
 MAY_IMPORT: dict[str, set[str]] = {
@@ -47,6 +48,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_graph": _ANYONE | {"_core"},
     "creation": _ANYONE | {"_core"},
     "transforms": _ANYONE | _ENGINE | {"ops", "creation"},
+    "checkpointing": _ANYONE | _ENGINE | {"ops", "transforms"},
     "nn": _ANYONE | _ENGINE | {"ops", "functional"},
     "models": _ANYONE | _MODEL,
     "optim": _ANYONE | {"_core"},

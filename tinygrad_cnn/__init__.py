@@ -19,9 +19,11 @@ from ._core.backprop import gradients
 from ._core.context import detect_anomaly, enable_grad, is_grad_enabled, no_grad, scope
 from ._core.primitive import every, primitive
 from ._core.tensor import Tensor, as_tensor, tensor
+from .checkpointing import checkpoint
 from .creation import (
     arange,
     eye,
+    from_dlpack,
     full,
     linspace,
     ones,
@@ -114,11 +116,26 @@ __version__ = "0.1.0"
 
 # Loaded when first used, so that the engine alone imports as fast as NumPy.
 _LAZY = (
-    "check", "compiler", "data", "draw", "explain", "filters", "models", "nn", "optim", "train",
+    "check", "compiler", "data", "distributed", "draw", "explain", "filters", "io", "models", "nn",
+    "optim", "sklearn", "train",
 )  # fmt: skip
 
 if TYPE_CHECKING:
-    from . import check, compiler, data, draw, explain, filters, models, nn, optim, train
+    from . import (
+        check,
+        compiler,
+        data,
+        distributed,
+        draw,
+        explain,
+        filters,
+        io,
+        models,
+        nn,
+        optim,
+        sklearn,
+        train,
+    )  # fmt: skip
     from .compiler import compile
     from .playground import play
 
@@ -153,6 +170,7 @@ __all__ = [
     "astype",
     "broadcast_to",
     "check",
+    "checkpoint",
     "clip",
     "col2im",
     "compile",
@@ -167,6 +185,7 @@ __all__ = [
     "default_generator",
     "detect_anomaly",
     "diagonal",
+    "distributed",
     "divide",
     "dot",
     "draw",
@@ -184,6 +203,7 @@ __all__ = [
     "flip",
     "floor",
     "floor_divide",
+    "from_dlpack",
     "full",
     "functional",
     "gather_windows",
@@ -193,6 +213,7 @@ __all__ = [
     "hessian",
     "hvp",
     "im2col",
+    "io",
     "is_grad_enabled",
     "jacobian",
     "jvp",
@@ -237,6 +258,7 @@ __all__ = [
     "sigmoid",
     "sign",
     "sin",
+    "sklearn",
     "sort",
     "sqrt",
     "squeeze",

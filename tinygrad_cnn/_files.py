@@ -78,8 +78,19 @@ def replacing(path: str | os.PathLike[str], *, durable: bool = True) -> Iterator
             os.replace(temporary, target)
         except OSError as error:
             raise _refused(path, error) from None
+        if durable and os.name == "posix":  # elsewhere a folder can't be opened
+            _sync_folder(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on disk."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def write_text(path: str | os.PathLike[str], text: str, suffix: str = "") -> Path:

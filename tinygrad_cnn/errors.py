@@ -10,6 +10,8 @@
     ├── ArgumentError     ValueError          an argument outside its domain
     │   └── PatternError                      a layer pattern that cannot be read or built
     ├── OutOfBoundsError  IndexError          an index that names no element
+    ├── TooLargeError     MemoryError         more memory than there is
+    ├── SharingError      BufferError         memory that can't be shared with another library
     └── MissingExtraError ImportError         an optional dependency that is not installed
 
 Each class also inherits the built-in that a NumPy user would catch.
@@ -28,7 +30,9 @@ __all__ = [
     "OutOfBoundsError",
     "PatternError",
     "ShapeError",
+    "SharingError",
     "TinygradCnnError",
+    "TooLargeError",
 ]
 
 
@@ -93,6 +97,14 @@ class PatternError(ArgumentError):
 
 class OutOfBoundsError(TinygradCnnError, IndexError):
     """An index that names no element."""
+
+
+class SharingError(TinygradCnnError, BufferError):
+    """Memory that can't be shared with another library."""
+
+
+class TooLargeError(TinygradCnnError, MemoryError):
+    """More memory is needed than there is; the message says how much."""
 
 
 class MissingExtraError(TinygradCnnError, ImportError):

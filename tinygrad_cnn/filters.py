@@ -17,7 +17,7 @@ from numbers import Real
 import numpy as np
 
 from . import functional as F
-from ._arguments import whole
+from ._arguments import affordable, whole
 from ._core.tensor import Tensor, as_tensor, raw
 from .errors import ArgumentError, ShapeError
 from .functional._sliding import PaddingMode
@@ -139,6 +139,7 @@ def box_blur(size: int = 3) -> Array:
            [0.25, 0.25]])
     """
     size = whole("box_blur", "size", size)
+    affordable("box_blur", (size, size), 8)
     return np.full((size, size), 1.0 / size**2)
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -11,8 +14,13 @@ from .errors import ArgumentError
 __all__ = ["default_generator", "manual_seed"]
 
 
+States = dict[np.random.Generator, np.random.Generator]  # each generator, and a copy of it
+
+
 class _PerThread(threading.local):
     generator: np.random.Generator | None = None
+    noting: tuple[States, ...] = ()
+    replaced: States | None = None
 
 
 _per_thread = _PerThread()
@@ -51,7 +59,7 @@ def generator_or_default(generator: np.random.Generator | None) -> np.random.Gen
             f"generator={generator!r}: expected a np.random.Generator, such as"
             " np.random.default_rng(0), or None for the thread's, which manual_seed starts anew"
         )
-    return generator
+    return _noted(generator)
 
 
 def default_generator() -> np.random.Generator:
@@ -63,4 +71,48 @@ def default_generator() -> np.random.Generator:
     """
     if _per_thread.generator is None:  # NumPy imports its generators at their first use
         _per_thread.generator = np.random.default_rng()
+    return _noted(_per_thread.generator)
+
+
+def _noted(generator: np.random.Generator) -> np.random.Generator:
+    """The generator, or its copy where draws are repeated."""
+    used = generator if _per_thread.replaced is None else _per_thread.replaced.get(generator)
+    if used is None:
+        used = generator
+    for states in _per_thread.noting:
+        if generator not in states:
+            states[generator] = copy.deepcopy(used)
+    return used
+
+
+@contextmanager
+def noting_states() -> Iterator[States]:
+    """Note the state that each generator has when it is first used inside the block."""
+    outer, states = _per_thread.noting, States()
+    _per_thread.noting = (*outer, states)
+    try:
+        yield states
+    finally:
+        _per_thread.noting = outer
+
+
+@contextmanager
+def replaying_states(states: States, default: np.random.Generator | None) -> Iterator[None]:
+    """Draw the same again inside the block, from copies: the generators stay as they are.
+
+    Args:
+        states: what ``noting_states`` gave.
+        default: the generator of the thread that drew.
+    """
+    outer = _per_thread.generator, _per_thread.replaced
+    _per_thread.generator = default
+    _per_thread.replaced = {generator: copy.deepcopy(state) for generator, state in states.items()}
+    try:
+        yield
+    finally:
+        _per_thread.generator, _per_thread.replaced = outer
+
+
+def current_generator() -> np.random.Generator | None:
+    """The generator of this thread, if there is one already."""
     return _per_thread.generator

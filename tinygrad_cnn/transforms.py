@@ -135,6 +135,12 @@ def _check_function(f: Any, name: str) -> None:
         raise DtypeError(f"{name}: expected a function, got {f!r:.60}")
 
 
+def _several(owner: str, values: Any) -> tuple[Any, ...]:
+    if not isinstance(values, (tuple, list)):
+        raise DtypeError(f"{owner}: expected a tuple of arguments, got {values!r:.60}")
+    return tuple(values)
+
+
 def _numbers(argnums: int | tuple[int, ...]) -> tuple[int, ...]:
     return (argnums,) if isinstance(argnums, int) else tuple(argnums)
 
@@ -191,6 +197,7 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tupl
     >>> pull_back(tc.tensor([1.0, 10.0]))
     (tensor([ 2., 60.]),)
     """
+    _check_function(f, "vjp")
     call = _Traced(f, primals, {}, tuple(range(len(primals))))
 
     def pull_back(weights: Any) -> tuple[Any, ...]:
@@ -213,8 +220,10 @@ def jvp(f: Callable[..., Any], primals: Any, tangents: Any) -> tuple[Any, Any]:
     >>> tc.jvp(lambda x: x**2, (tc.tensor([1.0, 3.0]),), (tc.tensor([1.0, 0.5]),))
     (tensor([1., 9.]), tensor([2., 3.]))
     """
-    call = _Traced(f, tuple(primals), {}, tuple(range(len(primals))))
-    directions = list(leaves(tuple(tangents)))
+    _check_function(f, "jvp")
+    primals = _several("jvp", primals)
+    call = _Traced(f, primals, {}, tuple(range(len(primals))))
+    directions = list(leaves(_several("jvp", tangents)))
     shapes = [np.shape(raw(t)) for t in directions]
     if shapes != [v.shape for v in call.variables]:
         raise ShapeError(

@@ -5,19 +5,20 @@ Both passes are loops, not recursions, so a chain of any length works.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from operator import attrgetter
 from typing import Any
 
 import numpy as np
 
-from ..errors import DtypeError, GraphError, NonFiniteError, ShapeError
+from ..errors import DtypeError, GraphError, ShapeError
 from ..typing import TensorLike
+from .anomaly import check_accumulated, check_contribution, check_seed, check_sum
 from .context import enable_grad, per_thread
 from .node import DISCARD, Node
 from .primitive import Primitive
-from .symbol import Symbol
+from .symbol import Symbol, is_noting
 from .tensor import Tensor, as_tensor, wrap
 
 Visit = Callable[[Node, Any, list[tuple[int, Any]]], None]
@@ -26,16 +27,17 @@ Local = Callable[[Node, Any, set[Node] | None, bool], list[tuple[int, Any]]]
 _age = attrgetter("age")
 
 
-def consumers_first(roots: Iterable[Node]) -> list[Node]:
+def consumers_first(roots: Iterable[Node], since: int = -1) -> list[Node]:
     """All vertices that the roots depend on, each after every vertex that uses it.
 
-    A vertex is older than what is made of it: from young to old is a topological order.
+    A vertex is older than what is made of it: from young to old is a topological order. Those
+    of an age up to ``since`` are left out.
     """
     found = list(dict.fromkeys(roots))
     seen: set[Node | None] = {None, *found}
     for node in found:  # grows while it is walked
         for parent in node.parents:
-            if parent not in seen:
+            if parent not in seen and parent.age > since:  # type: ignore[union-attr]
                 seen.add(parent)
                 found.append(parent)  # type: ignore[arg-type]  # None counts as seen
     found.sort(key=_age, reverse=True)
@@ -70,8 +72,7 @@ def backpropagate(
     differentiate = local or local_gradients
     grads = dict(seeds)
     found = {}
-    # the error says more than NumPy's warning
-    with np.errstate(all="ignore") if check_finite else nullcontext():
+    with _checking_gradients(seeds) if check_finite else nullcontext():
         for node in order:
             g = grads.pop(node, None)
             if g is None:  # reached through edges without a gradient only
@@ -83,11 +84,13 @@ def backpropagate(
             inner = bool(parents) and not (needed and needed.isdisjoint(parents))
             contributions = differentiate(node, g, needed, create_graph) if inner else []
             for index, gradient in contributions:
-                if check_finite:
-                    _check_finite(node, index, gradient)
                 parent: Node = parents[index]  # type: ignore[assignment]
                 before = grads.get(parent)
+                if check_finite:
+                    check_contribution(node, index, gradient, g)
                 grads[parent] = gradient if before is None else before + gradient
+                if check_finite and before is not None:
+                    check_sum(parent, grads[parent], before, gradient)
             if visit is not None:
                 visit(node, g, contributions)
             if inner and not retain_graph:
@@ -157,14 +160,18 @@ def _fit(primitive: Primitive, index: int, gradient: Any, arg: Any) -> Any:
     return gradient if gradient.dtype == arg.dtype else gradient.astype(arg.dtype)
 
 
-def _check_finite(node: Node, index: int, gradient: Any) -> None:
-    data = gradient.data if isinstance(gradient, Tensor) else gradient
-    if not np.isfinite(data).all():
-        where = f" in {node.scope.path}" if node.scope else ""
-        raise NonFiniteError(
-            f"the gradient of {node.primitive.name} for argument {index}{where} is not finite"  # type: ignore[union-attr]
-            f"\n  recorded at {node.source}"
-        )
+@contextmanager
+def _checking_gradients(seeds: dict[Node, Any]) -> Iterator[None]:
+    """The walk checks what the rules return, and so their operations need not be checked."""
+    for node, seed in seeds.items():
+        check_seed(node, seed)
+    context = per_thread.context
+    before, context.check_finite = context.check_finite, False
+    try:
+        with np.errstate(all="ignore"):  # the error says more than NumPy's warning
+            yield
+    finally:
+        context.check_finite = before
 
 
 def _leading_to(order: Sequence[Node], targets: Iterable[Node]) -> set[Node]:
@@ -254,6 +261,10 @@ def backward(
     >>> x.grad
     tensor(6.)
     """
+    if is_noting():
+        raise GraphError(
+            "backward inside of tc.checkpoint would add its gradients twice: use tc.gradients"
+        )
     seed = _seed(self, gradient, create_graph)
     with enable_grad():
         found = backpropagate(
@@ -261,6 +272,8 @@ def backward(
             create_graph=create_graph,
             retain_graph=create_graph if retain_graph is None else retain_graph,
         )
+        if per_thread.context.check_finite:  # all of them before the first is added
+            check_accumulated(found)
         tracer = per_thread.context.tracer
         accumulate = _accumulate if tracer is None else tracer.accumulate
         while found:  # each is copied and let go of before the next

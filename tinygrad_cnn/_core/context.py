@@ -95,14 +95,16 @@ class _Switch(ContextDecorator):
     value: ClassVar[bool]
 
     def __init__(self) -> None:
-        self._before: list[bool] = []  # a stack: one instance may be entered again
+        # A stack for each thread: one instance may be entered again, and by several at a time.
+        self._before: dict[int, list[bool]] = {}
 
     def __enter__(self) -> None:
-        self._before.append(getattr(per_thread.context, self.field))
+        before = self._before.setdefault(threading.get_ident(), [])
+        before.append(getattr(per_thread.context, self.field))
         setattr(per_thread.context, self.field, self.value)
 
     def __exit__(self, *exc_info: object) -> None:
-        setattr(per_thread.context, self.field, self._before.pop())
+        setattr(per_thread.context, self.field, self._before[threading.get_ident()].pop())
 
     def _recreate_cm(self) -> _Switch:  # a decorated function: a fresh stack for each call
         return type(self)()
@@ -137,8 +139,9 @@ class enable_grad(_Switch):
 class detect_anomaly(_Switch):
     """Raise ``NonFiniteError`` at the first operation that makes a NaN or an infinity.
 
-    Values and gradients are checked; the message names the operation, its scope, the source
-    line and the statistics of its inputs. Every operation costs one more pass over its result.
+    Values and gradients are checked, gradients also where several are added up; the message names
+    the operation, its scope, the source line and the statistics of its inputs. Every operation
+    costs one more pass over its result. A compiled function runs as it is written inside.
 
     >>> import tinygrad_cnn as tc
     >>> with tc.detect_anomaly():
@@ -149,6 +152,12 @@ class detect_anomaly(_Switch):
     """
 
     field, value = "check_finite", True
+
+    def __enter__(self) -> None:
+        tracer = per_thread.context.tracer
+        if tracer is not None:
+            tracer.refuse("detect_anomaly looks at every value")
+        super().__enter__()
 
 
 def is_grad_enabled() -> bool:

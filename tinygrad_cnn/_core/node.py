@@ -23,10 +23,10 @@ DISCARD: Final[Any] = object()
 
 _PACKAGE = os.path.dirname(os.path.dirname(__file__))
 # Where operations are defined, not used: the source line of a node lies outside of these.
-_INTERNAL = tuple(
-    os.path.join(_PACKAGE, part)
-    for part in ("_core", "ops", "functional", "nn", "train", "compiler", "_methods.py")
-)
+_PARTS = (
+    "_core", "ops", "functional", "nn", "train", "compiler", "_methods.py", "checkpointing.py",
+)  # fmt: skip
+_INTERNAL = tuple(os.path.join(_PACKAGE, part) for part in _PARTS)
 
 
 class _IsInternal(dict[str, bool]):
@@ -38,7 +38,7 @@ class _IsInternal(dict[str, bool]):
 
 
 _is_internal = _IsInternal()
-_next_age = itertools.count().__next__
+next_age = itertools.count().__next__
 
 
 class SourceLine(NamedTuple):
@@ -110,7 +110,7 @@ class Node:
         self.parents = parents
         self.scope = scope
         self.grad = DISCARD
-        self.age = _next_age()
+        self.age = next_age()
         # The pair says where without keeping the frame alive, at a tenth of a microsecond.
         while frame is not None and _is_internal[frame.f_code.co_filename]:
             frame = frame.f_back
@@ -159,7 +159,7 @@ class Leaf(Node):
 
     def touch(self) -> None:
         """Note that the values were changed in place."""
-        self.written = _next_age()
+        self.written = next_age()
 
 
 def source_line(code: CodeType | None, instruction: int) -> SourceLine | None:

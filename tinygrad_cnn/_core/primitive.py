@@ -9,7 +9,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..errors import GraphError, NonFiniteError, ShapeError
+from .._arguments import affordable
+from ..errors import DtypeError, GraphError, ShapeError, TinygradCnnError, TooLargeError
+from .anomaly import forward_error, is_finite
 from .context import Context, per_thread
 from .node import Node
 from .origin import remember
@@ -108,6 +110,7 @@ def primitive(
 
 _ARRAYS = frozenset((np.ndarray, np.float64, np.float32, float, int))
 _NO_PARAMS: dict[str, Any] = {}
+_MANY = 2**26  # elements of a result, from which on it may not fit into memory
 
 
 def apply(primitive: Primitive, *args: Any, **params: Any) -> Tensor:
@@ -133,15 +136,16 @@ def apply(primitive: Primitive, *args: Any, **params: Any) -> Tensor:
         else:
             arrays.append(arg if type(arg) in _ARRAYS else raw(arg))
             parents.append(None)
-    if context.check_finite:
-        ans = _checked(primitive, arrays, params, context)
-    else:
-        try:
+    try:
+        if context.check_finite:
+            ans = _checked(primitive, arrays, params, context)
+        else:
             ans = primitive.forward(*arrays, **params)
-        except ValueError as error:
-            if "could not be broadcast" not in str(error):
-                raise
-            raise ShapeError(f"{primitive.name}: {error}") from None  # names the shapes
+    except (ValueError, TypeError, MemoryError) as error:
+        better = _explained(primitive.name, arrays, error)
+        if better is None:
+            raise
+        raise better from None
     if type(ans) is np.ndarray and not ans.shape:
         ans = ans[()]
     if not any_tensor:
@@ -153,6 +157,31 @@ def apply(primitive: Primitive, *args: Any, **params: Any) -> Tensor:
     elif context.recording and context.scope is not None:
         remember(ans, primitive, tuple(arrays), params, context.scope, sys._getframe(1))
     return wrap(ans, node)
+
+
+def _explained(name: str, arrays: list[Any], error: Exception) -> TinygradCnnError | None:
+    """What to raise in the place of NumPy's error; None: that one."""
+    if isinstance(error, TinygradCnnError):
+        return None
+    if isinstance(error, MemoryError):
+        return TooLargeError(f"{name}: {error}")  # names the size and the shape
+    if isinstance(error, ValueError) and "could not be broadcast" in str(error):
+        return ShapeError(f"{name}: {error}")  # names the shapes
+    dtypes = [np.asarray(array).dtype for array in arrays]
+    if any(dtype.kind not in "biufc" for dtype in dtypes):
+        return DtypeError(f"{name}: expected numbers, got {' and '.join(map(str, dtypes))}")
+    if isinstance(error, TypeError) and ("ufunc" in str(error) or "boolean" in str(error)):
+        return DtypeError(f"{name}: cannot be computed of {' and '.join(map(str, dtypes))}")
+    return None
+
+
+def _check_broadcast(name: str, x: Any, y: Any) -> None:
+    """Refuse what is small and broadcasts to more than memory holds."""
+    try:
+        shape = np.broadcast_shapes(x.shape, y.shape)
+    except ValueError:  # the operation says it better
+        return
+    affordable(name, shape, max(x.itemsize, y.itemsize))
 
 
 def binary_operator(primitive: Primitive) -> Callable[[Any, Any], Tensor]:
@@ -177,9 +206,16 @@ def binary_operator(primitive: Primitive) -> Callable[[Any, Any], Tensor]:
             y_data, y_node = y.data, y.node
         elif type(y) not in _ARRAYS:
             y_data = raw(y)
+        if (
+            type(x_data) is np.ndarray
+            and type(y_data) is np.ndarray
+            and x_data.size * y_data.size > _MANY
+            and x_data.shape != y_data.shape
+        ):
+            _check_broadcast(primitive.name, x_data, y_data)
         try:
             ans = forward(x_data, y_data)
-        except ValueError:
+        except (ValueError, TypeError, MemoryError):
             return apply(primitive, x, y)  # raises the error that names the operation
         if type(ans) is np.ndarray and not ans.shape:
             ans = ans[()]
@@ -206,28 +242,7 @@ def _checked(
     """The forward function, with an error if its result holds a NaN or an infinity."""
     with np.errstate(all="ignore"):  # the error says more than NumPy's warning
         ans = primitive.forward(*arrays, **params)
-    if np.asarray(ans).dtype.kind not in "fc" or np.isfinite(ans).all():
-        return ans
-    where = f" in {context.scope.path}" if context.scope else ""
-    source = Node(primitive, None, {}, None, (), None, sys._getframe(2)).source
-    inputs = "; ".join(f"argument {i}: {_statistics(a)}" for i, a in enumerate(arrays))
-    raise NonFiniteError(
-        f"{primitive.name} made {_count(ans)} of {np.size(ans)} values{where}\n"
-        f"  at {source}\n  {inputs}"
-    )
-
-
-def _count(values: Any) -> str:
-    nan = int(np.isnan(values).sum())
-    infinite = int(np.isinf(values).sum())
-    counts = ((nan, "NaN"), (infinite, "infinite"))
-    return " and ".join(f"{number} {kind}" for number, kind in counts if number)
-
-
-def _statistics(values: Any) -> str:
-    """Shape, dtype and range of an array, for messages."""
-    array = np.asarray(values)
-    text = f"{array.dtype}{list(array.shape)}"
-    if array.size and array.dtype.kind in "iuf":
-        text += f" from {array.min():.4g} to {array.max():.4g}, mean {array.mean():.4g}"
-    return text
+        if is_finite(ans):
+            return ans
+        source = Node(primitive, None, {}, None, (), None, sys._getframe(2)).source
+        raise forward_error(primitive.name, ans, arrays, context.scope, source)

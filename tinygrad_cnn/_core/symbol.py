@@ -26,10 +26,19 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+Assigned = dict[int, "tuple[Tensor, Any]"]  # by the id of a Tensor what it held before
+
+
 class _Replayed(threading.local):
-    """The arrays that ``volatile`` gives, one after the other, where a run is repeated."""
+    """What is known of runs that are repeated.
+
+    Attributes:
+        draws: the arrays that ``volatile`` gives, one after the other.
+        noting: where ``assign`` notes what there was.
+    """
 
     draws: Iterator[Array] | None = None
+    noting: tuple[Assigned, ...] = ()
 
 
 _replayed = _Replayed()
@@ -43,6 +52,40 @@ def replaying(draws: Iterable[Array]) -> Iterator[None]:
         yield
     finally:
         _replayed.draws = outer
+
+
+def is_replaying() -> bool:
+    """Whether ``volatile`` gives arrays that were drawn before."""
+    return _replayed.draws is not None
+
+
+def is_noting() -> bool:
+    """Whether this thread is inside of ``noting_assigned``."""
+    return bool(_replayed.noting)
+
+
+@contextmanager
+def noting_assigned() -> Iterator[Assigned]:
+    """Note what Tensors hold that are given other values inside the block."""
+    outer, before = _replayed.noting, Assigned()
+    _replayed.noting = (*outer, before)
+    try:
+        yield before
+    finally:
+        _replayed.noting = outer
+
+
+@contextmanager
+def with_former(before: Assigned) -> Iterator[None]:
+    """Let Tensors hold what they held before; afterwards they hold what they hold now."""
+    now = [(tensor, tensor.data) for tensor, _ in before.values()]
+    for tensor, data in before.values():
+        tensor.data = data
+    try:
+        yield
+    finally:
+        for tensor, data in now:
+            tensor.data = data
 
 
 class Symbol:
@@ -110,6 +153,8 @@ def assign(tensor: Tensor, value: Any) -> None:
     """Give a Tensor that is no variable other values, in a new array."""
     tracer = per_thread.context.tracer
     if tracer is None:
+        for before in _replayed.noting:
+            before.setdefault(id(tensor), (tensor, tensor.data))
         tensor.data = value
     else:
         tracer.assign(tensor, value)

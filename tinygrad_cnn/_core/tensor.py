@@ -21,6 +21,7 @@ import numpy as np
 from ..errors import DtypeError, GraphError, OutOfBoundsError, ShapeError
 from ..typing import Array, DTypeLike, Shape, TensorLike
 from .context import per_thread
+from .interchange import CPU, to_array, to_dlpack
 from .node import DISCARD, Leaf, Node
 from .symbol import Symbol, refuse_trace, value_of
 
@@ -227,7 +228,20 @@ class Tensor(_Methods):
         return value_of(self).tolist()
 
     def __array__(self, dtype: DTypeLike = None, copy: bool | None = None) -> Array:
-        return np.array(value_of(self), dtype=dtype, copy=copy)
+        return to_array(self, dtype, copy)
+
+    def __dlpack__(
+        self,
+        *,
+        stream: object = None,
+        max_version: object = None,
+        dl_device: object = None,
+        copy: bool | None = None,
+    ) -> Any:
+        return to_dlpack(self, stream, max_version, dl_device, copy)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return CPU
 
     def __array_function__(
         self, function: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]

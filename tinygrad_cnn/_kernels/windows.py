@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from .._arguments import affordable
 from ..typing import Array, DTypeLike, Shape
 
 Call = Callable[[], Any]
@@ -71,6 +72,7 @@ def batch_first(x: Array) -> Array:
 def pad(x: Array, *, widths: tuple[tuple[int, int], ...], value: float = 0.0) -> Array:
     """``x`` with ``value`` around it, in the memory order of ``x``."""
     shape = tuple(n + a + b for n, (a, b) in zip(x.shape, widths, strict=True))
+    affordable("pad", shape, x.itemsize)
     out = np.empty_like(x, shape=shape)
     for axis, (before, after) in enumerate(widths):
         along = (slice(None),) * axis
@@ -91,7 +93,9 @@ def im2col(x: Array, *, window: Window, out: Array | None = None) -> Array:
     n, c, *size = x.shape
     places = window.output_size(tuple(size))
     if out is None:
-        out = np.empty((c * window.places, math.prod(places) * n), x.dtype)
+        shape = (c * window.places, math.prod(places) * n)
+        affordable("im2col", shape, x.itemsize)
+        out = np.empty(shape, x.dtype)
     images = batch_last(x)
     if any(f > s for f, s in zip(window.kernel, window.stride, strict=True)):
         images = np.ascontiguousarray(images)  # each pixel is read for several windows
@@ -103,8 +107,9 @@ def sliding(images: Array, window: Window) -> Array:
     """(C, H, W, N) as (C, FH, FW, OH, OW, N): what each window sees, a view."""
     c, *size, n = images.shape
     first, *steps, last = images.strides
-    inside = (step * d for step, d in zip(steps, window.dilation, strict=True))
-    along = (step * s for step, s in zip(steps, window.stride, strict=True))
+    # One longer than the image is never taken, and might not fit into NumPy's integers.
+    inside = (step * min(d, n) for step, d, n in zip(steps, window.dilation, size, strict=True))
+    along = (step * min(s, n) for step, s, n in zip(steps, window.stride, size, strict=True))
     shape = (c, *window.kernel, *window.output_size(tuple(size)), n)
     return as_strided(images, shape, (first, *inside, *along, last))
 
@@ -123,6 +128,7 @@ def col2im(columns: Array, *, window: Window, shape: Shape, out: Array | None = 
 def _zeros(shape: Shape, dtype: DTypeLike, out: Array | None) -> tuple[Array, Array]:
     """Zeros as (C, H, W, N) and as (N, C, H, W): the same memory, ``out`` if it is given."""
     if out is None:
+        affordable("col2im", shape, np.dtype(dtype).itemsize)
         images = np.zeros((*shape[1:], shape[0]), dtype)
         return images, batch_first(images)
     out.fill(0)

@@ -11,7 +11,7 @@ from .._core.backprop import Local, Visit, backpropagate, consumers_first
 from .._core.context import enable_grad
 from .._core.node import Node
 from .._core.tensor import Tensor, as_tensor
-from ..errors import GraphError, ShapeError
+from ..errors import DtypeError, GraphError, ShapeError
 from ..typing import Array
 
 
@@ -41,6 +41,8 @@ class Trace:
             for x, label in zip(arrays, labels, strict=True)
         ]
         operands = [a if v is None else v for a, v in zip(arrays, self.inputs, strict=True)]
+        if not callable(f):
+            raise DtypeError(f"expected a function, got {f!r:.60}")
         with enable_grad():
             self.output: Tensor = as_tensor(f(*operands))
         if self.output.node is None:

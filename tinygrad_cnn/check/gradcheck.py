@@ -126,14 +126,14 @@ def gradcheck(
 
     Args:
         f: returns a Tensor of any shape, several of them, or a number. It is called several
-            times for each element compared, at inputs up to 0.1 * max(1, |x|) away, and must
+            times for each element compared, at inputs up to ``0.1 * max(1, |x|)`` away, and must
             give the same result for the same inputs.
         inputs: variables, which ``f`` may also reach by other ways, such as a model's
             parameters; or arrays. They are moved as float64 copies if ``f`` allows, and put
             back. Integers and constants are passed on.
         order: 2 compares the derivatives of a random combination of the gradients as well.
         sample: how many elements of each input to compare, drawn from ``seed``; default all.
-        step: use central differences with this step relative to max(1, |x|).
+        step: use central differences with this step relative to ``max(1, |x|)``.
         tolerance: the largest relative error that passes, where differences are as precise.
         linear: whether ``f`` is linear, by default tried out; the adjoint test needs it.
         seed: of the elements compared, and of the upstream gradient where ``f`` returns

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from .. import models, nn
+from .. import io, nn
 from ..errors import ArgumentError, CheckpointError
-from ..train._files import save_arrays
-
-_ABOUT = "about"  # the entry of the archive that holds everything but the weights
+from ..io.files import model_of
 
 
 @dataclass(frozen=True)
@@ -41,8 +35,7 @@ class Trained:
 def save(path: Path, trained: Trained) -> None:
     """Write weights and settings to one .npz archive, replacing an earlier one at once."""
     about = {name: value for name, value in vars(trained).items() if name != "model"}
-    settings = np.frombuffer(json.dumps(about).encode(), np.uint8)
-    save_arrays(path, {**trained.model.state_dict(), _ABOUT: settings})
+    io.save(path, trained.model, metadata={"trained": about})
 
 
 def load(path: str | Path) -> Trained:
@@ -52,20 +45,14 @@ def load(path: str | Path) -> Trained:
         CheckpointError: the file is no such archive, or does not fit its model.
     """
     try:
-        if Path(path).is_file() and not zipfile.is_zipfile(path):
-            raise ValueError("no .npz archive")  # NumPy would advise to unpickle it
-        with np.load(path, allow_pickle=False) as archive:
-            state = dict(archive)
-        about = json.loads(state.pop(_ABOUT).tobytes())
-        model = models.build(about["name"], **about["options"])
-    except FileNotFoundError:
-        raise
-    except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
+        state = io.load(path)
+        about = dict(state.metadata["trained"])
+        model = model_of(state, path)
+        for name in ("classes", "size", "mean", "std"):
+            about[name] = tuple(about[name])
+        return Trained(model, **about)
+    except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path} is no model that 'train' or 'demo' wrote: {error}") from None
-    model.load_state_dict(state)
-    for name in ("classes", "size", "mean", "std"):
-        about[name] = tuple(about[name])
-    return Trained(model, **about)
 
 
 def output_folder(path: str) -> Path:

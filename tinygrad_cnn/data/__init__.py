@@ -8,7 +8,9 @@ from .dataset import ArrayDataset, Dataset, stratified_split
 from .digits import Digits
 from .image_folder import ImageFolder
 from .loader import DataLoader
+from .mapped import MappedDataset, open_npy
 from .mnist import MNIST, FashionMNIST, read_idx
+from .shards import Shards, write_shards
 from .transforms import (
     CenterCrop,
     Compose,
@@ -36,17 +38,21 @@ __all__ = [
     "FashionMNIST",
     "FiveCrop",
     "ImageFolder",
+    "MappedDataset",
     "Mirrored",
     "Normalize",
     "RandomCrop",
     "RandomHorizontalFlip",
     "RandomShift",
     "RandomVerticalFlip",
+    "Shards",
     "SubtractMeanImage",
     "TenCrop",
     "Transform",
     "Views",
+    "open_npy",
     "read_cifar10",
     "read_idx",
     "stratified_split",
+    "write_shards",
 ]

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from .._arguments import number
 from ..errors import ArgumentError, DtypeError, ShapeError
 from ..random import generator_or_default
 from ..typing import Array, IntPair
 from .dataset import ArrayDataset
-from .transforms import check_nchw, pair
+from .transforms import check_array, check_nchw, pair
 
 __all__ = ["ColorJitter", "ColorPCA", "Cutout", "SubtractMeanImage"]
 
@@ -89,8 +90,7 @@ class ColorJitter:
             ("contrast", contrast),
             ("saturation", saturation),
         ):
-            if not 0 <= value <= 1:
-                raise ArgumentError(f"ColorJitter: {name}={value}, expected a number from 0 to 1")
+            number("ColorJitter", name, value, 0.0, 1.0)
         self.brightness, self.contrast, self.saturation = brightness, contrast, saturation
 
     def __call__(self, images: Array, generator: np.random.Generator | None = None) -> Array:
@@ -205,6 +205,7 @@ def _luma(images: Array) -> Array:
 def _check_colours(owner: object, images: Array, channels: tuple[int, ...]) -> None:
     """Refuse what is no batch of floating-point images with so many channels."""
     name = owner.__name__ if isinstance(owner, type) else type(owner).__name__
+    check_array(owner, images)
     if images.ndim != 4 or images.shape[1] not in channels:
         expected = " or ".join(map(str, channels))
         raise ShapeError(f"{name}: images {images.shape}, expected (N, C, H, W) with C={expected}")

@@ -8,6 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from .._arguments import is_real, is_whole, listed
 from ..errors import ArgumentError, DataError, DtypeError, ShapeError
 from ..typing import Array
 
@@ -95,7 +96,7 @@ class ArrayDataset:
             raise ArgumentError(f"max_value={max_value}, expected a number above 0")
         self.images: Array = images
         self.labels: Array = labels
-        self.classes: tuple[str, ...] = tuple(classes or ())
+        self.classes: tuple[str, ...] = tuple(listed("a data set", "classes", classes or ()))
         self.max_value = float(max_value)
         if labels.dtype == np.int64:
             if labels.ndim != 1:
@@ -106,7 +107,14 @@ class ArrayDataset:
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, index: int) -> tuple[Array, Any]:
+    def __getitem__(self, index: int | slice) -> tuple[Array, Any]:
+        if isinstance(index, slice):
+            return self.batch(index)
+        if not is_whole(index, -len(self)):
+            raise DtypeError(
+                f"{type(self).__name__}[{index!r:.60}]: expected one integer; .batch(indices) gives"
+                " several examples, .subset(indices) a data set of them"
+            )
         images, labels = self.batch(np.array([index]))
         return images[0], labels[0]
 
@@ -169,7 +177,10 @@ def by_channel(values: Array, ndim: int) -> Array:
 
 def _numbers(values: Any, what: str, integers: str) -> Array:
     """``values`` as uint8 (images), int64 (labels) or float32."""
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise ShapeError(f"{what}: the rows differ in length: {error}") from None
     if array.dtype.kind == "f":
         return array.astype(np.float32, copy=False)
     if what == "images" and array.dtype == np.uint8:
@@ -184,7 +195,7 @@ def _numbers(values: Any, what: str, integers: str) -> Array:
 
 def is_held_out(labels: Array, fraction: float, seed: int) -> Array:
     """Which examples ``stratified_split`` holds out."""
-    if not 0 < fraction < 1:
+    if not is_real(fraction, 0.0) or not 0 < fraction < 1:
         raise ArgumentError(f"fraction={fraction}, expected a number between 0 and 1")
     if labels.dtype != np.int64:
         raise ArgumentError(f"a stratified split needs classes, the labels are {labels.dtype}")

@@ -47,4 +47,4 @@ class Digits(ArrayDataset):
         if split != "all":
             chosen = is_held_out(labels, _HELD_OUT_FRACTION, seed) == (split == "test")
             images, labels = images[chosen], labels[chosen]
-        super().__init__(images, labels, classes="0123456789", max_value=_INK_LEVELS)
+        super().__init__(images, labels, classes=tuple("0123456789"), max_value=_INK_LEVELS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import IO
 
 import numpy as np
 
@@ -89,21 +90,28 @@ def decoded(paths: list[str], mode: str, size: tuple[int, int] | None) -> Iterat
         MissingExtraError: Pillow is not installed.
         DataError: a file is no picture of 8 bits a channel.
     """
+    for path in paths:
+        yield read_picture(path, path, mode, size)
+
+
+def read_picture(
+    file: str | IO[bytes], name: str, mode: str, size: tuple[int, int] | None = None
+) -> Array:
+    """One picture, which errors call ``name``; as ``decoded``."""
     try:
         from PIL import Image
     except ImportError:
         raise MissingExtraError("pillow", "images", "reading pictures") from None
-    for path in paths:
-        try:
-            with Image.open(path) as picture:
-                stored_mode, converted = picture.mode, picture.convert(mode)
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise DataError(f"{path}: can't be read as a picture: {error}") from error
-        if stored_mode.startswith(("I", "F")):  # 16 or 32 bits, which convert has clipped
-            raise DataError(f"{path}: pixels of mode {stored_mode}, expected 8 bits a channel")
-        if size is not None:
-            converted = converted.resize(size[::-1], Image.Resampling.BILINEAR)
-        yield np.asarray(converted).reshape(*converted.size[::-1], -1)
+    try:
+        with Image.open(file) as found:
+            stored_mode, converted = found.mode, found.convert(mode)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(f"{name}: can't be read as a picture: {error}") from error
+    if stored_mode.startswith(("I", "F")):  # 16 or 32 bits, which convert has clipped
+        raise DataError(f"{name}: pixels of mode {stored_mode}, expected 8 bits a channel")
+    if size is not None:
+        converted = converted.resize(size[::-1], Image.Resampling.BILINEAR)
+    return np.asarray(converted).reshape(*converted.size[::-1], -1)
 
 
 def _stack(paths: list[str], pictures: Iterator[Array]) -> Array:

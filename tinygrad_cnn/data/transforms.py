@@ -12,7 +12,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from ..errors import ArgumentError, ShapeError
+from .._arguments import is_real, listed
+from ..errors import ArgumentError, DtypeError, ShapeError
 from ..random import generator_or_default
 from ..typing import Array, IntPair
 from .dataset import by_channel
@@ -48,7 +49,10 @@ class Compose:
     """
 
     def __init__(self, transforms: Sequence[Transform]) -> None:
-        self.transforms = list(transforms)
+        self.transforms = listed("Compose", "transforms", transforms)
+        for transform in self.transforms:
+            if not callable(transform):
+                raise ArgumentError(f"Compose: {transform!r:.60} is no transform")
 
     def __call__(self, images: Array, generator: np.random.Generator | None = None) -> Array:
         for transform in self.transforms:
@@ -62,7 +66,7 @@ class _RandomFlip:
     _axis: int
 
     def __init__(self, p: float = 0.5) -> None:
-        if not 0 <= p <= 1:
+        if not is_real(p, 0.0) or p > 1:
             raise ArgumentError(f"{type(self).__name__}: p={p}, expected a probability")
         self.p = p
 
@@ -201,8 +205,15 @@ class Normalize:
     """
 
     def __init__(self, mean: Any, std: Any) -> None:
-        self.mean: Array = np.array(mean, np.float32)
-        self.std: Array = np.array(std, np.float32)
+        try:
+            self.mean: Array = np.array(mean, np.float32)
+            self.std: Array = np.array(std, np.float32)
+        except (TypeError, ValueError):
+            raise DtypeError(
+                f"Normalize: mean={mean!r:.60}, std={std!r:.60}, expected numbers"
+            ) from None
+        if not self.mean.size or not self.std.size:
+            raise ShapeError("Normalize: no mean or no std")
         if self.mean.ndim > 1 or self.std.ndim > 1:
             raise ShapeError(
                 f"Normalize: mean {self.mean.shape} and std {self.std.shape}, expected one number"
@@ -216,6 +227,7 @@ class Normalize:
             )
 
     def __call__(self, images: Array, generator: np.random.Generator | None = None) -> Array:
+        check_array(self, images)
         mean, std = self._for(images, self.mean), self._for(images, self.std)
         result = np.subtract(images, mean, dtype=np.float32)
         result /= std
@@ -241,8 +253,18 @@ def pair(owner: object, name: str, value: IntPair, least: int) -> tuple[int, int
     return both
 
 
+def check_array(owner: object, images: Any) -> None:
+    """Refuse what is no array of numbers."""
+    name = owner.__name__ if isinstance(owner, type) else type(owner).__name__
+    if not isinstance(images, np.ndarray):
+        raise DtypeError(f"{name}: expected an array of images, got {type(images).__name__}")
+    if images.dtype.kind not in "biuf":
+        raise DtypeError(f"{name}: expected images of real numbers, got {images.dtype}")
+
+
 def check_nchw(owner: object, images: Array) -> None:
     """Refuse what are no images with four axes."""
+    check_array(owner, images)
     if images.ndim != 4:
         raise ShapeError(
             f"{type(owner).__name__}: images {images.shape}, expected axes (N, C, H, W)"

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, overload
 
 import numpy as np
 
-from .._arguments import is_whole
+from .._arguments import affordable, is_whole
 from .._core.context import composition
 from .._core.symbol import fixed
 from .._core.tensor import Tensor
@@ -82,7 +82,7 @@ def adaptive_avg_pool2d(x: TensorLike, output_size: OutputSize) -> Tensor:
         output_size: a number, or (rows, columns), of which None leaves an axis as it is.
 
     Returns:
-        (N, C, *output_size).
+        ``(N, C, *output_size)``.
 
     Raises:
         ShapeError: ``x`` has other axes, or none of its elements lies along one; or
@@ -97,7 +97,7 @@ def adaptive_avg_pool2d(x: TensorLike, output_size: OutputSize) -> Tensor:
 
 @composition
 def adaptive_avg_pool3d(x: TensorLike, output_size: OutputSize) -> Tensor:
-    """``adaptive_avg_pool2d`` over volumes, (N, C, D, H, W) to (N, C, *output_size).
+    """``adaptive_avg_pool2d`` over volumes, (N, C, D, H, W) to ``(N, C, *output_size)``.
 
     >>> import tinygrad_cnn as tc
     >>> tc.functional.adaptive_avg_pool3d(tc.ones(1, 2, 5, 6, 7), (1, 2, None)).shape
@@ -133,7 +133,7 @@ def adaptive_max_pool2d(
         return_indices: whether to return where the winners lie as well, as in ``max_pool2d``.
 
     Returns:
-        (N, C, *output_size); with ``return_indices`` a pair with the indices, int64.
+        ``(N, C, *output_size)``; with ``return_indices`` a pair with the indices, int64.
 
     Raises:
         DtypeError: the images are booleans.
@@ -153,7 +153,7 @@ def adaptive_max_pool2d(
 def adaptive_max_pool3d(
     x: TensorLike, output_size: OutputSize, return_indices: bool = False
 ) -> Tensor | tuple[Tensor, Tensor]:
-    """``adaptive_max_pool2d`` over volumes, (N, C, D, H, W) to (N, C, *output_size).
+    """``adaptive_max_pool2d`` over volumes, (N, C, D, H, W) to ``(N, C, *output_size)``.
 
     >>> import tinygrad_cnn as tc
     >>> tc.functional.adaptive_max_pool3d(tc.ones(1, 2, 5, 6, 7), 3).shape
@@ -184,6 +184,7 @@ def _binned(x: Tensor, output_size: OutputSize, filling: float, name: str) -> _B
     size, images = x.shape[2:], x
     names, lengths, kernel, stride = [], [], [], []
     for n, m in zip(size, bins(output_size, size, name), strict=True):
+        affordable(name, (m, -(-n // m) + 1), np.dtype(np.intp).itemsize)
         start = np.arange(m) * n // m
         length = -(-(np.arange(m) + 1) * n // m) - start
         steps, most = np.diff(start), int(length.max())

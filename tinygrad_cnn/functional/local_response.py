@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from .._arguments import whole
+from .._arguments import number, whole
 from .._core.context import composition
 from .._core.tensor import Tensor
 from ..errors import ShapeError
@@ -41,6 +41,8 @@ def local_response_norm(
     tensor([[0.6, 0.8, 0. ]])
     """
     size = whole("local_response_norm", "size", size)
+    for name, value in (("alpha", alpha), ("beta", beta), ("k", k)):
+        number("local_response_norm", name, value)
     x = in_floats(x)
     if x.ndim < 2:
         raise ShapeError(f"local_response_norm: expected (N, C, …), got {x.shape}")

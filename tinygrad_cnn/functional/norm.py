@@ -224,7 +224,7 @@ def layer_norm(
     """Normalise every example over its last axes (Ba, Kiros and Hinton 2016).
 
     Args:
-        x: (…, *normalized_shape).
+        x: ``(…, *normalized_shape)``.
         normalized_shape: the lengths of the last axes, or a number for the last alone.
         weight, bias: scale and shift for each element, of this shape.
         eps: added to the variance.

@@ -102,7 +102,7 @@ def _drop(x: Tensor, axis: Axis) -> Tensor:
 
 @composition
 def norm(x: TensorLike, axis: Axis = None, ord: float = 2.0, keepdims: bool = False) -> Tensor:
-    """The vector norm over the axes: (sum |x|**ord)**(1/ord); ``ord=inf`` is the largest |x|.
+    """The vector norm over the axes, ``(sum |x|**ord)**(1/ord)``; for ``inf`` the largest ``|x|``.
 
     The gradient at x = 0 is taken as 0.
 

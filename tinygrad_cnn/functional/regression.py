@@ -50,7 +50,7 @@ def huber_loss(
 ) -> Tensor:
     """Half the square of a difference d up to ``delta``, a straight line beyond (Huber 1964).
 
-    The line is delta (|d| - delta / 2). With c = d limited to ±delta both are c (d - c / 2).
+    The line is ``delta (|d| - delta / 2)``. With c = d limited to ±delta both are c (d - c / 2).
 
     Raises:
         ShapeError: the shapes differ.

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .._arguments import is_real
+from .._arguments import is_real, listed
 from .._core.context import composition
 from .._core.tensor import Tensor
 from ..errors import ArgumentError
@@ -46,7 +46,7 @@ def l2_regularization(parameters: TensorLike | Iterable[Tensor], strength: float
 
 @composition
 def l1_regularization(parameters: TensorLike | Iterable[Tensor], strength: float) -> Tensor:
-    """strength * sum(|W|) over all parameters, which drives many of them to 0 (Tibshirani 1996).
+    """``strength * sum(|W|)`` over all parameters; it drives many of them to 0 (Tibshirani 1996).
 
     Args:
         parameters: one Tensor, or several.
@@ -71,7 +71,7 @@ def _listed(owner: str, parameters: Any, strength: float) -> list[Tensor]:
         return [in_floats(parameters)]
     if hasattr(parameters, "parameters"):
         raise ArgumentError(f"{owner}: got a model: give model.parameters(), or some of them")
-    found = list(parameters)
+    found = listed(owner, "parameters", parameters)
     wrong = [type(w).__name__ for w in found if not isinstance(w, (Tensor, np.ndarray))]
     if wrong or not found:
         raise ArgumentError(

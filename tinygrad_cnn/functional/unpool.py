@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from .._arguments import affordable
 from .._core.context import composition
 from .._core.symbol import array_of
 from .._core.tensor import Tensor, raw
@@ -112,6 +113,7 @@ def _unpooled(
 ) -> Tensor:
     name = f"max_unpool{x.ndim - 2}d"
     size = _size(x.shape, kernel_size, stride, padding, output_size, name)
+    affordable(name, (*x.shape[:2], *size), np.dtype(np.intp).itemsize)
     places = _checked_indices(indices, x.shape, size, name)
     # The batch innermost, as the memory lies: place p of channel c is row c * H * W + p.
     (n, c), total = x.shape[:2], math.prod(size)

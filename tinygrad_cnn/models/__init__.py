@@ -22,7 +22,7 @@ from .lenet import LeNet5
 from .network_in_network import NetworkInNetwork
 from .pattern import PatternNet, from_pattern, to_pattern
 from .preact_resnet import PreActBlock, PreActBottleneck, PreActResNet
-from .registry import build, model_names, model_options
+from .registry import architecture, build, model_names, model_options
 from .resnet import BasicBlock, Bottleneck, ResNet
 from .sliding import CropComparison, ScoreMap, SlidingScores, sliding_scores
 from .small import CifarQuick, ConvNetJS, ConvNetJSCifar, DigitsNet
@@ -61,6 +61,7 @@ __all__ = [
     "Summary",
     "TrainingMemory",
     "ZFNet",
+    "architecture",
     "auxiliary_loss",
     "build",
     "from_pattern",

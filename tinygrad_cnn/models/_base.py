@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -22,9 +22,17 @@ class ImageModel(nn.Module):
 
     Attributes:
         input_shape: (C, H, W); () for a slice of a model.
+        arguments: positional and named ones that it was made with.
     """
 
     input_shape: Shape = ()
+    arguments: tuple[tuple[Any, ...], dict[str, Any]]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        self = super().__new__(cls)
+        kept = {name: value for name, value in kwargs.items() if name != "generator"}
+        vars(self)["arguments"] = (args, kept)
+        return self
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:

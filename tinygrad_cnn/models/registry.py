@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from .. import nn
 from ..errors import ArgumentError
+from ._base import ImageModel
 from .alexnet import AlexNet, AlexNet2012, ZFNet
 from .all_convolutional import AllConvolutional
 from .cifar_resnet import CifarResNet
@@ -20,7 +23,7 @@ from .resnet import ResNet
 from .small import CifarQuick, ConvNetJS, ConvNetJSCifar, DigitsNet
 from .vgg import VGG
 
-__all__ = ["build", "model_names", "model_options"]
+__all__ = ["architecture", "build", "model_names", "model_options"]
 
 _MODELS: dict[str, Callable[..., nn.Module]] = {
     "alexnet": AlexNet,
@@ -90,3 +93,40 @@ def build(name: str, **options: Any) -> nn.Module:
             f"model {name!r} has no option {', '.join(unknown)}; it has {', '.join(known)}"
         )
     return _MODELS[name](**options)
+
+
+def architecture(model: nn.Module) -> tuple[str, dict[str, Any]] | None:
+    """The name and the options by which ``build`` makes such a model; None if it knows none.
+
+    What was done to the model afterwards is not told, except for the dtype of its parameters.
+
+    >>> import tinygrad_cnn as tc
+    >>> tc.models.architecture(tc.models.LeNet5(classes=3).double())
+    ('lenet5', {'classes': 3, 'dtype': 'float64'})
+    """
+    if not isinstance(model, ImageModel):
+        return None
+    args, kwargs = model.arguments
+    signature = inspect.signature(type(model))
+    given = signature.bind_partial(*args, **kwargs)
+    given.apply_defaults()
+    given.arguments["dtype"] = next((p.dtype.type for p in model.parameters()), np.float32)
+    fitting: list[tuple[str, dict[str, Any]]] = []
+    for name, factory in _MODELS.items():
+        made = factory if isinstance(factory, partial) else partial(factory)
+        if made.func is not type(model):
+            continue
+        fixed = signature.bind_partial(*made.args, **made.keywords).arguments
+        if fixed.items() <= given.arguments.items():
+            fitting.append((name, _changed(factory, given.arguments)))
+    return min(fitting, key=lambda one: len(one[1]), default=None)
+
+
+def _changed(factory: Callable[..., nn.Module], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments that are not the defaults, as plain data."""
+    parameters = inspect.signature(factory).parameters
+    return {
+        name: value.__name__ if isinstance(value, type) else value
+        for name, value in arguments.items()
+        if name in parameters and name != "generator" and value != parameters[name].default
+    }

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from .._arguments import affordable
 from ..typing import DTypeLike, Shape
 from . import init
 from .parameter import Parameter
@@ -29,6 +30,7 @@ def new_weights(
         bias_shape: by default one number for each first index of the weights.
         fan_in: how many weights make a number, by default those with the same first index.
     """
+    affordable("weights", shape, np.dtype(dtype).itemsize)
     bound = 1.0 / math.sqrt(fan_in or math.prod(shape[1:]))
     weight = init.uniform_(Parameter(np.zeros(shape, dtype)), -bound, bound, generator)
     if not bias:

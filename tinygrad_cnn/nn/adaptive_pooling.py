@@ -63,7 +63,7 @@ class AdaptiveAvgPool1d(_Adaptive):
 
 
 class AdaptiveAvgPool2d(_Adaptive):
-    """The mean of every bin: (N, C, H, W) to (N, C, *output_size).
+    """The mean of every bin: (N, C, H, W) to ``(N, C, *output_size)``.
 
     Args:
         output_size: a number, or (rows, columns), of which None leaves an axis as it is.
@@ -80,7 +80,7 @@ class AdaptiveAvgPool2d(_Adaptive):
 
 
 class AdaptiveAvgPool3d(_Adaptive):
-    """``AdaptiveAvgPool2d`` over volumes: (N, C, D, H, W) to (N, C, *output_size).
+    """``AdaptiveAvgPool2d`` over volumes: (N, C, D, H, W) to ``(N, C, *output_size)``.
 
     >>> import tinygrad_cnn as tc
     >>> tc.nn.AdaptiveAvgPool3d(2)(tc.ones(1, 3, 4, 5, 6)).shape
@@ -112,7 +112,7 @@ class AdaptiveMaxPool1d(_AdaptiveMax):
 
 
 class AdaptiveMaxPool2d(_AdaptiveMax):
-    """The largest element of every bin: (N, C, H, W) to (N, C, *output_size).
+    """The largest element of every bin: (N, C, H, W) to ``(N, C, *output_size)``.
 
     Args:
         output_size: a number, or (rows, columns), of which None leaves an axis as it is.
@@ -130,7 +130,7 @@ class AdaptiveMaxPool2d(_AdaptiveMax):
 
 
 class AdaptiveMaxPool3d(_AdaptiveMax):
-    """``AdaptiveMaxPool2d`` over volumes: (N, C, D, H, W) to (N, C, *output_size).
+    """``AdaptiveMaxPool2d`` over volumes: (N, C, D, H, W) to ``(N, C, *output_size)``.
 
     >>> import tinygrad_cnn as tc
     >>> tc.nn.AdaptiveMaxPool3d(2)(tc.ones(1, 3, 4, 5, 6)).shape

@@ -53,7 +53,7 @@ class LayerNorm(Module):
         self.bias = Parameter(np.zeros(shape, dtype)) if learnt and bias else None
 
     def forward(self, x: TensorLike) -> Tensor:
-        """(…, *normalized_shape), the same shape out."""
+        """``(…, *normalized_shape)``, the same shape out."""
         return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:

@@ -89,7 +89,13 @@ class _BatchNorm(_RunningNorm):
         if momentum is None:  # the plain average over all batches
             refuse_trace("momentum=None counts batches in Python")
             momentum = 1.0 if batches is None else 1.0 / (batches.item() + 1)
-        out = F.batch_norm(
+        out = self._normalised(x, momentum)
+        if self.training and batches is not None:
+            assign(batches, raw(batches) + 1)
+        return out
+
+    def _normalised(self, x: TensorLike, momentum: float) -> Tensor:
+        return F.batch_norm(
             x,
             self.running_mean,
             self.running_var,
@@ -99,9 +105,6 @@ class _BatchNorm(_RunningNorm):
             momentum,
             self.eps,
         )
-        if self.training and batches is not None:
-            assign(batches, raw(batches) + 1)
-        return out
 
 
 class BatchNorm1d(_BatchNorm):

@@ -307,7 +307,7 @@ def remainder(x: TensorLike, y: TensorLike, /) -> Tensor:
 
 
 def abs(x: TensorLike, /) -> Tensor:
-    """|x|; the derivative at 0 is taken as 0.
+    """``|x|``; the derivative at 0 is taken as 0.
 
     >>> import tinygrad_cnn as tc
     >>> tc.abs(tc.tensor([-3.0, 2.0]))

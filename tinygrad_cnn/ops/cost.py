@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from .._arguments import listed, sizes
 from ..errors import ArgumentError
 from ..typing import Shape
 
@@ -104,6 +105,8 @@ def flops(
     >>> flops("reshape", [(32, 400)], (400, 32), {"shape": (400, 32)})
     0
     """
+    for shape in (*listed("flops", "arg_shapes", arg_shapes), out_shape):
+        sizes("flops", shape)
     if name not in _BY_NAME:
         raise ArgumentError(f"flops: no formula for the primitive {name!r}")
     return int(_BY_NAME[name](arg_shapes, out_shape, params))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .._arguments import affordable
 from .._core.symbol import array_of, fixed
 from .._core.tensor import Tensor, raw
 from ..errors import ArgumentError, DtypeError
@@ -74,6 +75,8 @@ def repeat(x: TensorLike, repeats: TensorLike, axis: int | None = None) -> Tenso
         raise ArgumentError(
             f"repeat: repeats={repeats!r}, expected an integer from 0 up, or {length} of them"
         )
+    total = int(counts.sum() if counts.shape else counts * length)
+    affordable("repeat", (total,), np.dtype(np.intp).itemsize)
     return take(x, fixed(np.repeat(np.arange(length), counts)), axis)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .._arguments import affordable, is_whole
 from .._core.primitive import apply, primitive
 from .._core.symbol import any_of, array_of, fixed
 from .._core.tensor import Tensor, raw
@@ -53,6 +54,7 @@ def _prod_rule(g: Any, ans: Any, x: Any, *, axis: tuple[int, ...], keepdims: boo
     # the product of the other factors, taken literally: row i has factor i replaced by 1
     kept = [i for i in range(x.ndim) if i not in axis]
     order = (*kept, *axis)
+    affordable("the gradient of prod", (x.size, math.prod(x.shape[i] for i in axis)), 8)
     factors = x.transpose(order).reshape(*(x.shape[i] for i in kept), -1)  # (…, n)
     one_left_out = where(
         fixed(np.eye(factors.shape[-1], dtype=bool)), 1.0, expand_dims(factors, -2)
@@ -206,6 +208,8 @@ def argmin(x: TensorLike, axis: int | None = None) -> Array:
 def _arg_extremum(find: Any, x: TensorLike, axis: int | None) -> Array:
     data = array_of(raw(x))
     name = find.__name__
+    if not (axis is None or is_whole(axis, -data.ndim)):
+        raise ShapeError(f"{name}: axis={axis!r:.60}, expected one axis or None")
     axes = _axes_of_extremum(data, axis, name)
     found: Array = find(data, None if axis is None else axes[0])
     return found

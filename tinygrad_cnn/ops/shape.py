@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .._arguments import listed, sizes
 from .._core.primitive import apply, every, primitive
 from .._core.tensor import Tensor, raw
 from .._kernels import windows as kernels
@@ -269,7 +270,7 @@ def sum_to(x: TensorLike, shape: Shape) -> Tensor:
     >>> tc.sum_to(tc.tensor([[1.0, 2.0], [3.0, 4.0]]), (1, 2))
     tensor([[4., 6.]])
     """
-    have = np.shape(raw(x))
+    have, shape = np.shape(raw(x)), sizes("sum_to", shape)
     kept = have[len(have) - len(shape) :]
     if len(have) < len(shape) or any(n not in (1, m) for n, m in zip(shape, kept, strict=True)):
         raise ShapeError(f"sum_to: {have} can't be summed to {shape}")
@@ -286,6 +287,7 @@ def concatenate(xs: Sequence[TensorLike], axis: int = 0) -> Tensor:
     >>> tc.concatenate([tc.tensor([1.0]), tc.tensor([2.0, 3.0])])
     tensor([1., 2., 3.])
     """
+    xs = xs if isinstance(xs, Tensor) else listed("concatenate", "xs", xs)
     shapes = [np.shape(raw(x)) for x in xs]
     if not shapes:
         raise ShapeError("concatenate: nothing to join")
@@ -305,6 +307,7 @@ def stack(xs: Sequence[TensorLike], axis: int = 0) -> Tensor:
     >>> tc.stack([tc.tensor(1.0), tc.tensor(2.0)])
     tensor([1., 2.])
     """
+    xs = xs if isinstance(xs, Tensor) else listed("stack", "xs", xs)
     shapes = [np.shape(raw(x)) for x in xs]
     if len(set(shapes)) != 1:
         raise ShapeError(f"stack: expected equal shapes, got {shapes}")
@@ -367,7 +370,12 @@ def astype(x: TensorLike, dtype: DTypeLike) -> Tensor:
     >>> tc.astype(tc.tensor([1.5, 2.5]), "float32")
     tensor([1.5, 2.5], dtype=float32)
     """
-    target = np.dtype(dtype)
+    try:
+        target = np.dtype(dtype)
+    except TypeError:
+        raise DtypeError(f"astype: {dtype!r:.60} is no dtype") from None
+    if target.kind not in "biufc":
+        raise DtypeError(f"astype: expected a dtype of numbers, got {target}")
     if isinstance(x, Tensor) and target.kind != "f":
         x = x.detach()
     return apply(astype_p, np.asarray(x) if isinstance(x, (int, float)) else x, dtype=target)

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from .._arguments import is_whole
+from .._arguments import is_whole, sizes
 from .._core.primitive import Primitive, apply, primitive
 from .._core.symbol import array_of
 from .._core.tensor import Tensor, raw
@@ -147,6 +147,7 @@ def col2im(
             [2., 4., 2.],
             [1., 2., 1.]])
     """
+    shape = sizes("col2im", shape)
     window = window_of(shape, kernel_size, stride, dilation, "col2im")
     windows = math.prod(window.output_size(shape[2:]))
     expected = (shape[1] * window.places, windows * shape[0])

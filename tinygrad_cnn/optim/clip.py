@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
+from .._arguments import is_real, listed
 from .._core.symbol import deferrable
 from .._core.tensor import Tensor
-from ..errors import ArgumentError, NonFiniteError
+from ..errors import ArgumentError, DtypeError, NonFiniteError
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_"]
 
@@ -52,7 +54,7 @@ def clip_grad_norm_(
     >>> print(w.grad.numpy().round(4))
     [0.6 0.8]
     """
-    if not max_norm >= 0:
+    if not is_real(max_norm, 0.0):
         raise ArgumentError(f"clip_grad_norm_: max_norm={max_norm!r}, expected at least 0")
     with_grad = _with_grad(parameters)
     norms = [float(np.linalg.norm(grad.data.ravel("K"), norm_type)) for _, grad in with_grad]
@@ -87,12 +89,16 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
     >>> w.grad
     tensor([ 1. , -0.5])
     """
-    if not clip_value >= 0:
+    if not is_real(clip_value, 0.0):
         raise ArgumentError(f"clip_grad_value_: clip_value={clip_value!r}, expected at least 0")
     for param, grad in _with_grad(parameters):
         param.grad = Tensor(np.clip(grad.data, -clip_value, clip_value))
 
 
 def _with_grad(parameters: Tensor | Iterable[Tensor]) -> list[tuple[Tensor, Tensor]]:
-    params = [parameters] if isinstance(parameters, Tensor) else parameters
+    given: Any = [parameters] if isinstance(parameters, Tensor) else parameters
+    params: list[Any] = listed("clip_grad", "parameters", given)
+    wrong = [type(param).__name__ for param in params if not isinstance(param, Tensor)]
+    if wrong:
+        raise DtypeError(f"expected Tensors to clip the gradients of, got {wrong[0]}")
     return [(param, param.grad) for param in params if param.grad is not None]

@@ -11,8 +11,8 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from .._arguments import whole
-from ..errors import ArgumentError
+from .._arguments import is_real, listed, whole
+from ..errors import ArgumentError, DtypeError
 from ._checks import number
 from ._scheduler import LRScheduler
 from .optimizer import Group, Optimizer
@@ -77,7 +77,10 @@ class MultiStepLR(LRScheduler):
     """
 
     def __init__(self, optimizer: Optimizer, milestones: Iterable[int], gamma: float = 0.1) -> None:
-        self.milestones = sorted(milestones)
+        self.milestones = sorted(
+            whole("MultiStepLR", "milestones", epoch, 0)
+            for epoch in listed("MultiStepLR", "milestones", milestones)
+        )
         self.gamma = number("MultiStepLR", "gamma", gamma)
         super().__init__(optimizer)
 
@@ -140,7 +143,8 @@ class LinearLR(LRScheduler):
         end_factor: float = 1.0,
         total_iters: int = 5,
     ) -> None:
-        if not (0 < start_factor <= 1 and 0 <= end_factor <= 1):
+        factors = start_factor, end_factor
+        if not all(is_real(f, 0.0) and f <= 1 for f in factors) or not start_factor:
             raise ArgumentError(
                 f"LinearLR: start_factor={start_factor!r} must be in (0, 1] and"
                 f" end_factor={end_factor!r} in [0, 1]"
@@ -259,11 +263,14 @@ class OneCycleLR(LRScheduler):
             total_steps = whole("OneCycleLR", "epochs", epochs) * per_epoch
         if anneal_strategy not in ("cos", "linear"):
             raise ArgumentError(f"OneCycleLR: anneal_strategy={anneal_strategy!r}: cos or linear")
+        if not isinstance(optimizer, Optimizer):
+            raise DtypeError(f"OneCycleLR: expected an Optimizer, got {type(optimizer).__name__}")
         if cycle_momentum and not optimizer.defaults.keys() & {"momentum", "betas"}:
             raise ArgumentError(
                 f"OneCycleLR: {type(optimizer).__name__} has no momentum: cycle_momentum=False"
             )
-        if not (0 <= pct_start <= 1 and div_factor > 0 and final_div_factor > 0):
+        settings = pct_start, div_factor, final_div_factor
+        if not (all(is_real(s, 0.0) for s in settings) and pct_start <= 1 and all(settings[1:])):
             raise ArgumentError(
                 f"OneCycleLR: pct_start={pct_start!r} must be in [0, 1], and"
                 f" div_factor={div_factor!r} and final_div_factor={final_div_factor!r} positive"

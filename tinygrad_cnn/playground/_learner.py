@@ -112,7 +112,7 @@ class Learner:
         before = {name: p.data.copy() for name, p in self._trained()} if watch else {}
         self._step.watch = watch
         with mode(self.model, training=True):
-            loss, hits = self._step(inputs, targets)
+            loss, _, hits = self._step(inputs, targets)
         self.steps += 1
         accuracy = None if hits is None or not hits.size else float(np.mean(hits))
         self.curve.add(self.steps, loss, accuracy)

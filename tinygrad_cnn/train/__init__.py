@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from .averaging import predict
 from .callbacks import Callback, EarlyStopping
+from .checkpoint import Checkpoints, read_checkpoint
 from .evaluation import Batches, Evaluation, Loss, evaluate
 from .history import Epoch, History
 from .loop import fit
@@ -25,6 +26,7 @@ from .sanity import sanity_check
 __all__ = [
     "Batches",
     "Callback",
+    "Checkpoints",
     "EarlyStopping",
     "Epoch",
     "Evaluation",
@@ -37,5 +39,6 @@ __all__ = [
     "fit",
     "lr_range_test",
     "predict",
+    "read_checkpoint",
     "sanity_check",
 ]

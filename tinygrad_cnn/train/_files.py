@@ -12,6 +12,7 @@ import numpy as np
 
 from .. import nn
 from .._files import file_path, replacing
+from ..nn._state import check_state
 from ..typing import Array
 from ._step import Step
 from .evaluation import Batches, Loss
@@ -26,9 +27,11 @@ class EpochLog:
     Every line has a ``"kind"``: ``"settings"`` or ``"epoch"``.
     """
 
-    def __init__(self, path: PathLike, step: Step, **settings: Any) -> None:
+    def __init__(self, path: PathLike, step: Step, history: History, **settings: Any) -> None:
         self.path = path
         self._append({"kind": "settings", **settings, **step.settings()})
+        for row in history:  # of a run that is resumed: what follows the settings is all of it
+            self._append({"kind": "epoch", **asdict(row)})
 
     def __call__(self, history: History, model: nn.Module) -> None:
         self._append({"kind": "epoch", **asdict(history[-1])})
@@ -48,11 +51,14 @@ class BestModel:
         model: whose state.
         path: the .npz file, if there shall be one.
         in_memory: whether ``restore`` shall bring the state back.
+
+    Attributes:
+        state: the best, where it is kept in memory.
     """
 
     def __init__(self, model: nn.Module, path: PathLike | None, in_memory: bool) -> None:
         self.model, self.path, self.in_memory = model, path, in_memory
-        self._state: dict[str, Array] | None = None
+        self.state: dict[str, Array] | None = None
 
     def save(self) -> None:
         """Take the present state as the best."""
@@ -62,12 +68,27 @@ class BestModel:
         if self.path is not None:
             save_arrays(self.path, state)
         if self.in_memory:
-            self._state = state
+            self.state = state
+
+    def write(self) -> None:
+        """Write the state that is kept in memory, if any, to the file, if there shall be one."""
+        if self.path is not None and self.state is not None:
+            save_arrays(self.path, self.state)
+
+    def load_state(self, state: Any) -> None:
+        """Take this as the best.
+
+        Raises:
+            CheckpointError: it does not fit the model.
+        """
+        if state is not None:
+            check_state("the best weights", self.model._state(), state, True)
+        self.state = state
 
     def restore(self) -> None:
         """Load the state that is kept in memory, if any."""
-        if self._state is not None:
-            self.model.load_state_dict(self._state)
+        if self.state is not None:
+            self.model.load_state_dict(self.state)
 
 
 class RunReport:

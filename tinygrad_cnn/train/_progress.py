@@ -18,14 +18,16 @@ class ProgressBar:
         title: what it starts with.
         data: what is counted.
         progress: whether it is shown; None: on a terminal.
+        done: batches that were counted before the run was resumed.
     """
 
-    def __init__(self, title: str, data: Batches, progress: bool | None) -> None:
+    def __init__(self, title: str, data: Batches, progress: bool | None, done: int = 0) -> None:
         from tqdm import tqdm
 
         self._bar: Any = tqdm(
             desc=title,
             total=len(data) if isinstance(data, Sized) else None,
+            initial=done,
             disable=None if progress is None else not progress,
             bar_format=_FORMAT,
         )

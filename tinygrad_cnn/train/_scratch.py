@@ -35,12 +35,18 @@ def scratch(
             f"{owner}: works on a copy of the model, but {type(model).__name__} can't be copied:"
             f" copy.deepcopy says {error!r:.200}"
         ) from error
+    with seeded(seed), same_epoch(data):
+        yield copies
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Draw from this seed inside the block; the default generator is then as it was."""
     generator = default_generator()
     state = generator.bit_generator.state
     generator.bit_generator.state = np.random.default_rng(seed).bit_generator.state
     try:
-        with same_epoch(data):
-            yield copies
+        yield
     finally:
         generator.bit_generator.state = state
 

@@ -14,6 +14,7 @@ from ..compiler import compile as compiled
 from ..nn._volatile import Volatile
 from ..optim import LRScheduler, Optimizer, clip_grad_norm_
 from ..typing import Array
+from ._parallel import Parallel
 from .evaluation import Loss, first_not_finite, forward, hits
 
 
@@ -22,6 +23,7 @@ class Step:
 
     Attributes:
         learning_rate: of the first parameter group in the last step.
+        compiled: whether ``tc.compile`` computes losses and gradients.
     """
 
     def __init__(
@@ -33,17 +35,22 @@ class Step:
         schedule: LRScheduler | None,
         schedule_every: str,
         compile: bool = False,
+        parallel: Parallel | None = None,
     ) -> None:
         self.model, self.loss, self.optimizer = model, loss, optimizer
         self.clip_norm, self.schedule, self.schedule_every = clip_norm, schedule, schedule_every
         self.learning_rate = math.nan
+        self.parallel = parallel
+        self.compiled = compile
         self._parameters = dict(model.named_parameters())
         self._volatile = Volatile(model)
         self._backward = compiled(self._eager_backward) if compile else self._eager_backward
         self._zero_grad()
 
-    def __call__(self, inputs: Any, targets: Any) -> tuple[float, Array | None]:
-        """The loss, and of each label whether it was hit before the update.
+    def __call__(self, inputs: Any, targets: Any) -> tuple[int, float, Array | None]:
+        """How many images, the loss, and of each label whether it was hit before the update.
+
+        Those of all ranks, where several train the model together.
 
         Raises:
             NonFiniteError: the loss or a gradient is not finite. After this and any other
@@ -51,10 +58,14 @@ class Step:
         """
         self._volatile.save()
         try:
+            images = len(targets)
             value, hit = self._differentiate(inputs, targets)
+            if self.parallel is not None:
+                images, value, hit = self.parallel.joined(images, value, hit)
             problem = self._problem(value)
             if problem:
                 self._volatile.restore()  # so that dropout and batch norm do the same again
+                self._zero_grad()
                 again = partial(self._differentiate, inputs, targets)
                 raise first_not_finite(problem, again)
             if self.clip_norm is not None:
@@ -68,7 +79,7 @@ class Step:
         self.learning_rate = self.optimizer.param_groups[0]["lr"]
         if self.schedule is not None and self.schedule_every == "batch":
             self.schedule.step()
-        return value, hit
+        return images, value, hit
 
     def end_epoch(self) -> None:
         """Move a schedule on that counts epochs."""
@@ -96,6 +107,9 @@ class Step:
                 parameter.grad = None
 
     def _differentiate(self, inputs: Any, targets: Any) -> tuple[float, Array | None]:
+        if self.parallel is not None and not len(targets):
+            self.parallel.without_data(inputs)
+            return 0.0, None
         # The graph dies with this call: the next one is built when its memory is free again.
         with np.errstate(all="ignore"):  # an error will say more than NumPy's warning
             value, outputs = self._backward(inputs, targets)

@@ -18,6 +18,7 @@ from ..data import Dataset, Views
 from ..errors import ArgumentError, DtypeError, NonFiniteError
 from ..nn._mode import mode
 from ..typing import Array
+from ._parallel import Parallel
 from .averaging import Averaged, check_averaging
 from .metrics import predictions
 
@@ -46,6 +47,7 @@ def evaluate(
     *,
     views: Views | None = None,
     average: str = "probabilities",
+    distributed: Parallel | None = None,
 ) -> Evaluation:
     """The mean loss and the accuracy of a model, in evaluation mode and without recording.
 
@@ -57,6 +59,7 @@ def evaluate(
         loss: ``loss(outputs, targets)``, the mean over the batch.
         views, average: evaluate averages over views of each image, as ``predict`` makes them;
             averaged probabilities are given to ``loss`` as scores, by their logarithms.
+        distributed: a ``tc.distributed.DataParallel``: the means over the data of all its ranks.
 
     Raises:
         ArgumentError: there is no batch, or an argument does not fit.
@@ -76,12 +79,16 @@ def evaluate(
     # An error about a loss says more than NumPy's warning.
     with mode(model, training=False), no_grad(), np.errstate(all="ignore"):
         for number, (inputs, targets) in enumerate(data, start=1):
+            if distributed is not None and not len(targets):
+                continue  # all of this batch is with other ranks
             again = partial(forward, run, loss, inputs, targets)
             value, outputs = again()
             if not math.isfinite(value.item()):
                 problem = f"evaluate, batch {number}: the loss is {value.item()}"
                 raise first_not_finite(problem, again)
             totals.add(len(targets), value.item(), hits(outputs, targets))
+    if distributed is not None:
+        totals = distributed.joined_totals(totals)
     totals.check_not_empty("evaluate")
     return Evaluation(totals.loss, totals.accuracy)
 

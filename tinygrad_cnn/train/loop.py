@@ -14,10 +14,13 @@ from ..optim import LRScheduler, Optimizer
 from ..random import manual_seed
 from ._checks import check_loop, matching_optimizer
 from ._files import BestModel, EpochLog, PathLike, RunReport
+from ._parallel import Parallel
 from ._progress import ProgressBar
+from ._run import Run
 from ._step import Step
 from .callbacks import Callback
-from .evaluation import Batches, Loss, Totals, evaluate
+from .checkpoint import CheckpointsLike, Keeper, keeping
+from .evaluation import Batches, Loss, evaluate
 from .history import Epoch, History
 
 __all__ = ["fit"]
@@ -38,10 +41,13 @@ def fit(
     callbacks: Sequence[Callback] = (),
     log: PathLike | None = None,
     checkpoint: PathLike | None = None,
+    checkpoints: CheckpointsLike | None = None,
+    resume: bool = False,
     progress: bool | None = None,
     seed: int | None = None,
     report: PathLike | None = None,
     compile: bool = True,
+    distributed: Parallel | None = None,
 ) -> History:
     """Train a model and keep its best weights, also where Ctrl-C ends the run.
 
@@ -49,91 +55,117 @@ def fit(
         model: the module to train, in training mode; its modes are restored in the end.
         data: pairs of inputs and targets, such as a ``DataLoader`` yields.
         epochs, validation: passes over the data; other data, evaluated after every pass.
-        optimizer: by default that of the schedule, or else Adam with lr 0.001.
-        loss: ``loss(outputs, targets)``, the mean over the batch.
-        schedule, schedule_every: moved on after every "epoch" or "batch".
-        clip_norm: the largest norm of all gradients together.
+        optimizer, schedule: by default Adam with lr 0.001; moved on after every ``schedule_every``.
+        loss, clip_norm: ``loss(outputs, targets)``, a mean; the largest norm of all gradients.
         keep_best: whether the model ends with the weights of its best validated epoch.
         callbacks: called as ``callback(history, model)`` after every epoch; True ends the run.
-        log: a JSONL file, to which the settings are appended, and a line for each epoch.
+        log, report: a JSONL file for settings and epochs; a page, see ``tc.draw.TrainingReport``.
         checkpoint: an .npz file for the ``state_dict()`` of the best (else the last) epoch.
-        progress, seed: whether to show a bar (by default on a terminal); for ``tc.manual_seed``.
-        report: an HTML file about the run, see ``tc.draw.TrainingReport``.
-        compile: whether ``tc.compile`` computes losses and gradients.
+        checkpoints: a folder, or ``Checkpoints``, for all that it takes to go on with the run.
+        resume: go on from the newest of them, if there is one, to the same bits.
+        progress, seed, compile: a bar (by default on a terminal), ``manual_seed``, ``tc.compile``.
+        distributed: a ``tc.distributed.DataParallel``, whose rank 0 writes files and shows a bar.
 
     Raises:
-        ArgumentError, MissingExtraError: an argument does not fit, or a report is wanted without
-            matplotlib; nothing is changed.
-        NonFiniteError: a loss or gradient is not finite; it names the operation and its line. The
-            model keeps the weights before that batch.
+        ArgumentError, CheckpointError, MissingExtraError: what does not fit; nothing is changed.
+        NonFiniteError: of a loss or gradient, with its line. The weights are those before it.
 
-    >>> import numpy as np, tinygrad_cnn as tc
-    >>> batch = np.eye(2, dtype=np.float32), np.array([0, 1])
-    >>> len(tc.train.fit(tc.nn.Linear(2, 2), [batch], epochs=3))
+    >>> import numpy as np
+    >>> len(fit(nn.Linear(2, 2), [(np.eye(2, dtype="f4"), np.array([0, 1]))], epochs=3))
     3
     """
     optimizer = matching_optimizer(model, optimizer, schedule)
     files = log, checkpoint, report
     check_loop(data, validation, epochs, schedule_every, clip_norm, loss, callbacks, files)
+    if distributed is not None and distributed.rank:
+        log = checkpoint = checkpoints = report = None
+        resume = progress = False
     about = RunReport(report, model, data, validation, loss)
-    if seed is not None:
-        manual_seed(seed)
-    step = Step(model, loss, optimizer, clip_norm, schedule, schedule_every, compile)
+    step = Step(model, loss, optimizer, clip_norm, schedule, schedule_every, compile, distributed)
     best = BestModel(model, checkpoint, keep_best and validation is not None)
-    if log is not None:
-        callbacks = [EpochLog(log, step, epochs=epochs, seed=seed), *callbacks]
-    return _run(step, data, validation, epochs, callbacks, best, about, progress)
+    run = Run(step, data, validation, callbacks, best)
+    with keeping(checkpoints, run, resume) as keeper:
+        return _run(run, epochs, keeper, about, log, seed, progress)
 
 
 def _run(
-    step: Step,
-    data: Batches,
-    validation: Batches | None,
+    run: Run,
     epochs: int,
-    callbacks: Sequence[Callback],
-    best: BestModel,
+    keeper: Keeper | None,
     about: RunReport,
+    log: PathLike | None,
+    seed: int | None,
     progress: bool | None,
 ) -> History:
-    history = History()
+    if seed is not None and not run.resumed:
+        manual_seed(seed)
+    if run.step.parallel is not None:
+        run.step.parallel.begin(run, run.data)
+    callbacks = list(run.callbacks)
+    if log is not None:
+        callbacks.insert(0, EpochLog(log, run.step, run.history, epochs=epochs, seed=seed))
+    _train(run, epochs, callbacks, keeper, progress)
+    run.best.restore()
+    about.write(run.history, run.step)
+    return run.history
+
+
+def _train(
+    run: Run,
+    epochs: int,
+    callbacks: Sequence[Callback],
+    keeper: Keeper | None,
+    progress: bool | None,
+) -> None:
+    """The epochs that are left."""
+    history, step = run.history, run.step
     with mode(step.model, training=True):
         try:
-            for number in range(1, epochs + 1):
-                with ProgressBar(f"epoch {number}/{epochs}", data, progress) as bar:
-                    row = _epoch(number, step, data, validation, bar)
+            while len(history) < epochs and not run.stopped:
+                title = f"epoch {len(history) + 1}/{epochs}"
+                with ProgressBar(title, run.data, progress, run.batch) as bar:
+                    row = _epoch(run, keeper, bar)
                 if history.best is None or row.rank > history.best.rank:
-                    best.save()
+                    run.best.save()
                 history.epochs.append(row)
                 verdicts = [callback(history, step.model) for callback in callbacks]
-                if any(verdicts):
-                    break
-                step.end_epoch()
+                run.stopped = any(verdicts)
+                if not run.stopped:
+                    step.end_epoch()
+                run.next_epoch()
+                if keeper is not None:
+                    keeper.save()
         except KeyboardInterrupt:
             history.interrupted = True
-            if validation is None or not history.epochs:  # nothing better than what there is now
-                best.save()
-    best.restore()
-    about.write(history, step)
-    return history
+            if run.validation is None or not history.epochs:  # nothing better than what is now
+                run.best.save()
 
 
-def _epoch(
-    number: int, step: Step, data: Batches, validation: Batches | None, bar: ProgressBar
-) -> Epoch:
-    """Train on all batches, then evaluate."""
-    start, totals = perf_counter(), Totals()
-    for batch, (inputs, targets) in enumerate(data, start=1):
+def _epoch(run: Run, keeper: Keeper | None, bar: ProgressBar) -> Epoch:
+    """Train on the batches that are left, then evaluate."""
+    number, step, totals = len(run.history) + 1, run.step, run.totals
+    start = perf_counter() - run.seconds
+    parallel, batches = step.parallel, run.batches()
+    for inputs, targets in batches if parallel is None else parallel.in_step(batches):
         try:
-            totals.add(len(targets), *step(inputs, targets))
+            totals.add(*step(inputs, targets))
         except NonFiniteError as error:
-            raise NonFiniteError(f"epoch {number}, batch {batch}: {error}") from error
+            raise NonFiniteError(f"epoch {number}, batch {run.batch + 1}: {error}") from error
         except TinygradCnnError as error:
-            error.add_note(f"in epoch {number}, batch {batch}")
+            error.add_note(f"in epoch {number}, batch {run.batch + 1}")
             raise
+        run.batch += 1
+        run.seconds = perf_counter() - start
         bar.advance(totals)
+        if keeper is not None:
+            keeper.batch_done()
     totals.check_not_empty("fit")
-    seconds = perf_counter() - start
-    found = None if validation is None else evaluate(step.model, validation, step.loss)
+    seconds, validation = perf_counter() - start, run.validation
+    if parallel is not None:
+        parallel.spread_buffers()
+    found = None
+    if validation is not None:
+        found = evaluate(step.model, validation, step.loss, distributed=parallel)
     bar.finish(totals, found)
     return Epoch(
         epoch=number,

@@ -169,7 +169,7 @@ def _losses(step: Step, batches: Iterator[tuple[Any, Any]], rates: Array) -> Ite
         for group, share in zip(step.optimizer.param_groups, shares, strict=True):
             group["lr"] = rate * share
         try:
-            loss, _ = step(*next(batches))
+            _, loss, _ = step(*next(batches))
         except NonFiniteError:
             if math.isnan(start):
                 raise

@@ -23,7 +23,12 @@ def predictions(scores: Any, labels: Any) -> tuple[Array, Array] | None:
     """
     if not isinstance(scores, (Tensor, np.ndarray)):
         return None
-    scores, labels = np.asarray(scores), np.asarray(labels)
+    try:
+        scores, labels = np.asarray(scores), np.asarray(labels)
+    except ValueError:  # rows of different lengths
+        return None
+    if scores.dtype.kind not in "biufc":
+        return None
     classified = labels.dtype.kind in "iu" and scores.ndim > 1
     if not classified or labels.shape != scores.shape[:1] + scores.shape[2:]:
         return None

@@ -9,11 +9,12 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from ..._arguments import listed
 from ..._core.backprop import consumers_first, gradients
 from ..._core.context import enable_grad, no_grad
 from ..._core.node import Node
 from ..._core.tensor import Tensor, as_tensor
-from ...errors import ArgumentError
+from ...errors import ArgumentError, DtypeError
 from ...nn import Module
 from ...ops import concatenate, reshape
 from ...ops import sum as sum_
@@ -44,9 +45,11 @@ class Point:
     """
 
     def __init__(self, f: Callable[..., Any], inputs: Any) -> None:
+        if not callable(f):
+            raise DtypeError(f"gradcheck: expected a function, got {f!r:.60}")
         self.f = f
         single = isinstance(inputs, (Tensor, np.ndarray, np.generic, float, int))
-        self.operands: list[Any] = [inputs] if single else list(inputs)
+        self.operands: list[Any] = [inputs] if single else listed("gradcheck", "inputs", inputs)
         self.names: list[str] = []
         self.places: list[int] = []
         self.constants: dict[int, str] = {}

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ... import nn
+from ..._arguments import is_whole
 from ..._core.backprop import backpropagate
 from ..._core.node import Node
 from ..._core.tensor import Tensor
@@ -74,7 +75,7 @@ def receptive_field_box(model: nn.Module, unit: Unit, input_shape: Shape) -> Box
     owner = "receptive_field_box"
     check_unit(owner, model, unit)
     lengths = tuple(input_shape) if isinstance(input_shape, (tuple, list)) else ()
-    positive = all(isinstance(n, (int, np.integer)) and n > 0 for n in lengths)
+    positive = all(is_whole(n) for n in lengths)
     if len(lengths) not in (3, 4) or not positive or lengths[:-3] not in ((), (1,)):
         raise ShapeError(
             f"{owner}: input_shape={input_shape!r:.60}, expected (C, H, W) of one image"
