@@ -22,7 +22,55 @@ __all__ = ["DataLoader"]
 _COPY_BLOCK = 8
 
 
-class DataLoader:
+class Epochs:
+    """Batches that follow from a seed and the number of an epoch, for one rank of several.
+
+    Attributes:
+        seed: of every draw; by default drawn from the thread's generator.
+        share: rank and size.
+        epoch: the number of the next pass.
+    """
+
+    def __init__(self, seed: int | None, share: tuple[int, int]) -> None:
+        owner = type(self).__name__
+        drawn = default_generator().integers(2**32) if seed is None else seed
+        self.seed = whole(owner, "seed", drawn, least=0)
+        self.share = checked_share(owner, share)
+        self.epoch = 0
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Array]]:
+        return self.iterate_from(0)
+
+    def iterate_from(self, batch: int) -> Iterator[tuple[Tensor, Array]]:
+        """The batches of an epoch as iterating gives them, without the first ``batch`` ones."""
+        epoch = self.epoch
+        self.epoch += 1
+        return self._batches(epoch, batch)
+
+    def state_dict(self) -> dict[str, int]:
+        """What the batches of the next epoch follow from."""
+        return {"seed": self.seed, "epoch": self.epoch}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Go on from the ``state_dict()`` of such batches.
+
+        Raises:
+            CheckpointError: it holds something else; nothing is changed.
+        """
+        names = ("seed", "epoch")
+        if not isinstance(state_dict, Mapping) or not all(
+            is_whole(state_dict.get(name), 0) for name in names
+        ):
+            owner = type(self).__name__
+            raise CheckpointError(f"{owner}: {state_dict!r:.60}, expected a seed and an epoch")
+        self.seed, self.epoch = (int(state_dict[name]) for name in names)
+
+    def _batches(self, epoch: int, first: int) -> Iterator[tuple[Tensor, Array]]:
+        """The batches of an epoch from the ``first`` on."""
+        raise NotImplementedError
+
+
+class DataLoader(Epochs):
     """The batches of a data set, epoch after epoch: pairs of a Tensor and an array of labels.
 
     Images come as float32 (N, C, H, W) with the batch innermost in memory, labels as int64.
@@ -78,40 +126,11 @@ class DataLoader:
         self.shuffle = shuffle
         self.drop_last = drop_last
         self.transform = transform
-        drawn = default_generator().integers(2**32) if seed is None else seed
-        self.seed = whole("DataLoader", "seed", drawn, least=0)
-        self.share = checked_share("DataLoader", share)
-        self.epoch = 0
+        super().__init__(seed, share)
 
     def __len__(self) -> int:
         whole, rest = divmod(len(self.dataset), self.batch_size)
         return whole + (rest > 0 and not self.drop_last)
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Array]]:
-        return self.iterate_from(0)
-
-    def iterate_from(self, batch: int) -> Iterator[tuple[Tensor, Array]]:
-        """The batches of an epoch as iterating gives them, without the first ``batch`` ones."""
-        epoch = self.epoch
-        self.epoch += 1
-        return self._batches(epoch, batch)
-
-    def state_dict(self) -> dict[str, int]:
-        """What the batches of the next epoch follow from."""
-        return {"seed": self.seed, "epoch": self.epoch}
-
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Go on from the ``state_dict()`` of such a loader.
-
-        Raises:
-            CheckpointError: it holds something else; nothing is changed.
-        """
-        names = ("seed", "epoch")
-        if not isinstance(state_dict, Mapping) or not all(
-            is_whole(state_dict.get(name), 0) for name in names
-        ):
-            raise CheckpointError(f"DataLoader: {state_dict!r:.60}, expected a seed and an epoch")
-        self.seed, self.epoch = (int(state_dict[name]) for name in names)
 
     def _batches(self, epoch: int, first: int) -> Iterator[tuple[Tensor, Array]]:
         order = np.arange(len(self.dataset))

@@ -13,7 +13,7 @@ from __future__ import annotations
 import mmap
 import os
 import tarfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from io import BytesIO
 from itertools import count, islice
@@ -22,15 +22,14 @@ from typing import IO, Any, TypeAlias, cast
 
 import numpy as np
 
-from .._arguments import is_whole, whole
+from .._arguments import whole
 from .._core.tensor import Tensor
 from .._files import replacing
-from ..errors import ArgumentError, CheckpointError, DataError, MissingExtraError, ShapeError
-from ..random import default_generator
+from ..errors import ArgumentError, DataError, MissingExtraError, ShapeError
 from ..typing import Array
 from ._files import Path as AnyPath
 from .image_folder import read_picture
-from .loader import batch_innermost, checked_share
+from .loader import Epochs, batch_innermost
 from .mapped import array_in
 from .transforms import Transform
 
@@ -41,7 +40,7 @@ _PICTURES = {"png", "jpg", "jpeg", "ppm", "webp", "bmp"}
 _MOST_DIGITS = 18  # of a label
 
 
-class Shards:
+class Shards(Epochs):
     """The batches of a data set in tar files, epoch after epoch, in little memory.
 
     With ``shuffle`` the files come in a new order in each epoch, and the examples through a buffer
@@ -96,37 +95,9 @@ class Shards:
         if image != "npy" and image not in _PICTURES:
             raise ArgumentError(f"Shards: image={image!r}, expected npy, {', '.join(_PICTURES)}")
         self.image, self.label, self.mode, self.transform = image, label, mode, transform
-        drawn = default_generator().integers(2**32) if seed is None else seed
-        self.seed = whole("Shards", "seed", drawn, least=0)
-        self.share = checked_share("Shards", share)
+        super().__init__(seed, share)
         if self.share[1] > len(self.paths):
             raise ArgumentError(f"Shards: {len(self.paths)} files for {self.share[1]} ranks")
-        self.epoch = 0
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Array]]:
-        return self.iterate_from(0)
-
-    def iterate_from(self, batch: int) -> Iterator[tuple[Tensor, Array]]:
-        """The batches of an epoch without the first ones, which are read but not decoded."""
-        epoch = self.epoch
-        self.epoch += 1
-        return self._batches(epoch, batch)
-
-    def state_dict(self) -> dict[str, int]:
-        """What the batches of the next epoch follow from."""
-        return {"seed": self.seed, "epoch": self.epoch}
-
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Go on from the ``state_dict()`` of such shards.
-
-        Raises:
-            CheckpointError: it holds something else; nothing is changed.
-        """
-        names = ("seed", "epoch")
-        fits = isinstance(state_dict, Mapping)
-        if not fits or not all(is_whole(state_dict.get(name), 0) for name in names):
-            raise CheckpointError(f"Shards: {state_dict!r:.60}, expected a seed and an epoch")
-        self.seed, self.epoch = (int(state_dict[name]) for name in names)
 
     def _batches(self, epoch: int, first: int) -> Iterator[tuple[Tensor, Array]]:
         samples = self._samples(epoch)
